@@ -1,0 +1,206 @@
+"""What a run leaves behind: arms, launches, samples, sessions and the manifest, as stored on disk.
+
+Seconds are seconds, rates are tokens per second, sizes are bytes. A field that a runner does not
+expose is None and never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.machine.fingerprint import Machine
+from harness.models.facts import ModelFacts
+
+SCHEMA_VERSION = 1
+
+OptionValue = bool | int | float | str
+
+
+class Record(BaseModel):
+    """A frozen line or file of a run; unknown keys are refused, so that a typo is seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Arm(Record):
+    """One setting under test. Arms that share a `baseline` are compared with the plain arm of it."""
+
+    id: str
+    """Short, unique in the run and usable as a file name: 'none', 'ngram-mod-k4'."""
+    runner: str
+    model: str | None
+    method: str
+    draft_tokens: int | None
+    draft_model: str | None = None
+    options: tuple[tuple[str, OptionValue], ...] = ()
+    baseline: str
+    """The id of the plain arm with the same runner, model and shared options (itself if plain)."""
+
+    @property
+    def is_plain(self) -> bool:
+        return self.id == self.baseline
+
+    @property
+    def label(self) -> str:
+        """What a table calls it: 'ngram-mod k=4, cache-type-k=q8_0'."""
+        name = self.method if self.draft_tokens is None else f"{self.method} k={self.draft_tokens}"
+        name = "plain" if self.method == "none" else name
+        return ", ".join([name, *(f"{key}={value}" for key, value in self.options)])
+
+
+class Launch(Record):
+    """One start of one arm in one round, whether it came up or not."""
+
+    id: str
+    """'r2-ngram-mod-k4'; a resumed round adds '-2', '-3', …"""
+    arm: str
+    round: int
+    started_at: str
+    """UTC, ISO 8601."""
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+    """Why it failed, in words for the user."""
+    log: str
+    """The runner's own output, relative to the run's folder."""
+    command: str
+    """The command or code that starts this launch by hand."""
+    start_s: float
+    """From the start of the process to the answer to the probe request: loading, mostly."""
+    warmup_s: float = 0.0
+    stop_s: float = 0.0
+
+
+class Sample(Record):
+    """One request, as measured."""
+
+    arm: str
+    round: int
+    workload: str
+    prompt: str
+    """The prompt's id, unique in its workload."""
+    max_tokens: int
+    launch: str
+    sequence: int
+    """Position in the order in which the whole run was measured, from 0."""
+    started_at: str
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    finish_reason: str | None = None
+
+    wall_s: float
+    """From sending the request to the end of the stream (or to the failure)."""
+    ttft_s: float | None = None
+    """To the arrival of the first burst."""
+    decode_s: float | None = None
+    """From the first burst to the last one."""
+    first_burst_tokens: int | None = None
+    """Tokens of the first burst: they came with the prefill, so the decode rate leaves them out."""
+    decode_rate: float | None = None
+    """(output_tokens - first_burst_tokens) / decode_s; None for an answer of a single burst."""
+    tpot_s: float | None = None
+    """1 / decode_rate."""
+    bursts: tuple[tuple[float, int], ...] = ()
+    """(seconds since the first burst, tokens) of every burst: all rates can be had from these."""
+
+    runner_prefill_s: float | None = None
+    runner_decode_s: float | None = None
+    runner_decode_rate: float | None = None
+
+    drafted: int | None = None
+    accepted: int | None = None
+    steps: int | None = None
+    """Forward passes of the target that yielded tokens, the prefill's last one included."""
+    accepted_per_position: tuple[int, ...] | None = None
+
+    text: str | None = None
+    """None under --no-text."""
+    text_sha256: str | None = None
+    tokens: tuple[int, ...] | None = None
+    """Ids of the generated tokens, for the lossless comparison."""
+
+    machine_cpu_s: float | None = None
+    """CPU seconds that the whole machine spent during the request, all cores added."""
+    runner_cpu_s: float | None = None
+    """CPU seconds of the runner's own processes during the request."""
+    runner_peak_memory: int | None = None
+    """Largest resident size of the runner's processes together, in bytes."""
+
+    @property
+    def key(self) -> tuple[int, str, str, str, int]:
+        """What makes the sample unique in a run: resuming measures each key once."""
+        return (self.round, self.arm, self.workload, self.prompt, self.max_tokens)
+
+
+class Session(Record):
+    """One uninterrupted stretch of a run's measuring, by the harness's own clock."""
+
+    started_at: str
+    wall_s: float
+    loading_s: float
+    """Starting runners, until each had answered its probe request."""
+    waiting_s: float
+    """Waiting for tokens: warm-up and measured requests."""
+    interrupted: bool = False
+
+    @property
+    def harness_s(self) -> float:
+        """What the harness itself took: all that is neither loading models nor tokens."""
+        return self.wall_s - self.loading_s - self.waiting_s
+
+
+class PromptInfo(Record):
+    workload: str
+    id: str
+    kind: str
+    sha256: str
+
+
+class RunnerInfo(Record):
+    """The build of a runner that the run was made with."""
+
+    name: str
+    version: str
+    where: str
+    acceptance_source: str
+    devices: tuple[str, ...] = ()
+
+
+class ModelInfo(Record):
+    """A model file of the run: `path` as given, its hash, and what its header says."""
+
+    path: str
+    sha256: str
+    size: int
+    facts: ModelFacts | None
+
+
+class Manifest(Record):
+    """What was to be measured, and on what. Written once, before the first launch."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    decodebench: str
+    """The version of this project that wrote the run."""
+    name: str
+    created_at: str
+    command: tuple[str, ...]
+    seed: int
+    repeats: int
+    temperature: float
+    max_tokens: tuple[int, ...]
+    keep_text: bool
+    request_timeout_s: float
+    start_timeout_s: float
+    context: int
+    arms: tuple[Arm, ...]
+    prompts: tuple[PromptInfo, ...]
+    runners: tuple[RunnerInfo, ...]
+    models: tuple[ModelInfo, ...]
+    machine: Machine
+    fingerprint: str
+    """Hash of everything that makes two plans the same plan; resuming compares it."""

@@ -1,0 +1,224 @@
+"""What a runner is to the rest of the project: find it, launch it, stream from it, stop it.
+
+Everything here is data or a protocol. A runner never hides what it does not know: what is not
+exposed is `None` beside a reason, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runners.base.speculation import Speculation
+
+OptionValue = str | int | float | bool
+
+
+# ---- errors --------------------------------------------------------------------------------
+
+
+class RunnerError(Exception):
+    """A runner could not do what was asked; the text says why, in words for the user."""
+
+
+class UsageError(RunnerError):
+    """The request itself is wrong (an unknown option, a bad value): nothing was started."""
+
+
+class StartError(RunnerError):
+    """The runner did not become ready. `log_tail` holds the last lines it wrote."""
+
+    def __init__(self, reason: str, log_tail: str = "") -> None:
+        super().__init__(reason)
+        self.log_tail = log_tail
+
+
+class RequestError(RunnerError):
+    """One request failed. `server_lost` tells that the runner can take no further request."""
+
+    def __init__(self, reason: str, *, server_lost: bool = False) -> None:
+        super().__init__(reason)
+        self.server_lost = server_lost
+
+
+# ---- what a runner can do on this machine ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MethodSupport:
+    """Whether the runner can draft in this way here, and what it needs for it."""
+
+    method: str
+    supported: bool
+    note: str = ""
+    """What it needs (a draft model, MTP heads), or why it is not supported."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A runner that is installed here."""
+
+    version: str
+    where: str
+    methods: tuple[MethodSupport, ...]
+    acceptance_source: str
+    """Where drafted, accepted and steps come from, e.g. '/metrics counters'."""
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A runner that is not installed here, and what to do about it."""
+
+    reason: str
+    advice: str
+
+
+# ---- one launch ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """One configuration of one runner; nothing in it can change without a restart."""
+
+    model: Path | None
+    speculation: Speculation = Speculation()
+    options: tuple[tuple[str, OptionValue], ...] = ()
+    """The runner's own options by the runner's own names, e.g. ('cache-type-k', 'q8_0')."""
+    context: int = 4096
+    """Tokens of context that a request must find room in; an option of the runner overrides it."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One generation. `temperature` 0 is greedy."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Burst:
+    """The tokens of one step of the runner, as they reached the client.
+
+    `at` is the arrival of the first of them, in seconds of `time.perf_counter`, taken when the
+    bytes came in and before anything was parsed.
+    """
+
+    at: float
+    tokens: int
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    """None where the runner does not expose token ids."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the runner itself says of a finished request. None: it does not say."""
+
+    sent_at: float
+    """When the request was sent, on the clock of `Burst.at`."""
+    output_tokens: int | None
+    finish_reason: str | None
+    """'stop' (end of text) or 'length' (max_tokens reached)."""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+    decode_rate: float | None = None
+    """Tokens per second by the runner's own clock."""
+    drafted: int | None = None
+    accepted: int | None = None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Totals since the launch; subtract two readings to get what one request cost."""
+
+    drafted: int
+    accepted: int
+    steps: int
+    """Forward passes of the target that yielded tokens, the prefill's last one included."""
+    accepted_per_position: tuple[int, ...] = ()
+    """How often the draft's token at position 0, 1, … was accepted."""
+
+    def since(self, before: Counters) -> Counters:
+        """The counts between `before` and this reading."""
+        width = max(len(self.accepted_per_position), len(before.accepted_per_position))
+        now, then = (
+            (*c.accepted_per_position, *[0] * (width - len(c.accepted_per_position)))
+            for c in (self, before)
+        )
+        return Counters(
+            drafted=self.drafted - before.drafted,
+            accepted=self.accepted - before.accepted,
+            steps=self.steps - before.steps,
+            accepted_per_position=tuple(a - b for a, b in zip(now, then, strict=True)),
+        )
+
+
+class Server(Protocol):
+    """A launch that is up and has answered a probe request."""
+
+    @property
+    def pid(self) -> int:
+        """The root of the runner's process tree."""
+
+    def stream(self, request: Request) -> AsyncIterator[Burst | Completion]:
+        """Bursts as they arrive, then exactly one `Completion`.
+
+        Raises:
+            RequestError: the runner refused, broke off, or died.
+        """
+
+    async def counters(self) -> Counters | None:
+        """Totals of speculation so far; None where the runner exposes none."""
+
+    async def stop(self) -> None:
+        """End the runner and every process it started. Safe to call twice."""
+
+
+class Runner(Protocol):
+    """One way of serving a model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs_model(self) -> bool:
+        """False only for runners that invent their answers (the mock)."""
+
+    def find(self) -> Found | Missing:
+        """What is installed here. Must not start anything heavy."""
+
+    def check(self, spec: LaunchSpec) -> None:
+        """Look at a launch before it is tried.
+
+        Raises:
+            UsageError: an option, a value or the method does not exist in this runner.
+        """
+
+    def is_speculation_option(self, option: str) -> bool:
+        """True for an option that means nothing to plain decoding (a draft's p-min, say)."""
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        """The command line or code that starts this very launch, to paste."""
+
+    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> Server:
+        """Launch and wait until a probe request was answered. `log` gets the runner's output.
+
+        Raises:
+            UsageError: as `check`.
+            StartError: it ended, hung, or serves something else than was asked for.
+        """
