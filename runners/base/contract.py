@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runners.base.speculation import Speculation
+from runners.base.speculation import PLAIN_DECODING, Speculation
 
 OptionValue = str | int | float | bool
 
@@ -84,7 +84,7 @@ class LaunchSpec:
     """One configuration of one runner; nothing in it can change without a restart."""
 
     model: Path | None
-    speculation: Speculation = Speculation()
+    speculation: Speculation = PLAIN_DECODING
     options: tuple[tuple[str, OptionValue], ...] = ()
     """The runner's own options by the runner's own names, e.g. ('cache-type-k', 'q8_0')."""
     context: int = 4096
@@ -140,6 +140,8 @@ class Completion:
     """Tokens per second by the runner's own clock."""
     drafted: int | None = None
     accepted: int | None = None
+    steps: int | None = None
+    """Forward passes of the target that yielded tokens, the prefill's last one included."""
 
 
 @dataclass(frozen=True)

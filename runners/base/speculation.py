@@ -49,3 +49,6 @@ class Speculation:
     @property
     def is_plain(self) -> bool:
         return self.method == PLAIN
+
+
+PLAIN_DECODING = Speculation()
