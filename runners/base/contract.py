@@ -106,6 +106,8 @@ class Request:
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    timeout_s: float = 300.0
+    """Limit for the whole request; beyond it the runner counts as hanging."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,353 @@
+"""llama.cpp: its own server, from the xllamacpp wheel, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runners.base.contract import (
+    Burst,
+    Completion,
+    Counters,
+    Found,
+    LaunchSpec,
+    Message,
+    MethodSupport,
+    Missing,
+    Request,
+    RequestError,
+    RunnerError,
+    StartError,
+)
+from runners.base.counters import CounterNames, read_counters
+from runners.base.process import Process, log_tail
+from runners.base.speculation import METHODS, PLAIN
+from runners.base.stream import JSON, fetch, open_stream
+from runners.llama_cpp_options import METHODS as LLAMA_METHODS
+from runners.llama_cpp_options import (
+    EnumName,
+    Field,
+    command_line,
+    fields,
+    is_speculation_option,
+)
+
+MODULE = "runners.llama_cpp_child"
+SMALL_REQUEST_S = 30.0
+"""Limit for the untimed requests: templates, counters, slots."""
+
+COUNTERS = CounterNames(
+    drafted="llamacpp:spec_decode_num_draft_tokens_total",
+    accepted="llamacpp:spec_decode_num_accepted_tokens_total",
+    # Counts the decode calls of prompts as well, so steps are read off the stream instead.
+    steps="llamacpp:n_decode_total",
+    per_position="llamacpp:spec_decode_num_accepted_tokens_per_pos_total",
+)
+
+_NEEDS = {
+    "draft-model": "needs --draft-model: a smaller model of the same vocabulary",
+    "mtp": "needs a model file that holds its MTP heads",
+}
+
+
+class LlamaCpp:
+    """The runner 'llama.cpp'."""
+
+    name = "llama.cpp"
+    needs_model = True
+
+    def find(self) -> Found | Missing:
+        if importlib.util.find_spec("xllamacpp") is None:
+            return Missing(
+                "the Python package xllamacpp (llama.cpp's server as a wheel) is not installed",
+                'install it: pip install "decodebench[llama-cpp]"',
+            )
+        version = importlib.metadata.version("xllamacpp")
+        try:
+            about = _describe()
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            return Missing(
+                f"xllamacpp {version} is installed but does not load: {error}",
+                "install it again: pip install --force-reinstall xllamacpp",
+            )
+        return Found(
+            version=f"b{version.rpartition('.')[2]} (xllamacpp {version})",
+            where="embedded",
+            methods=tuple(_support(method) for method in METHODS),
+            acceptance_source="timings of each response; positions from /metrics",
+            devices=about,
+        )
+
+    def check(self, spec: LaunchSpec) -> None:
+        fields(spec)
+
+    def is_speculation_option(self, option: str) -> bool:
+        return is_speculation_option(option)
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        return f"{_python_code(fields(spec))}\n# or: {shlex.join(command_line(spec))}"
+
+    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> LlamaCppServer:
+        deadline = time.monotonic() + timeout_s
+        argv = [sys.executable, "-m", MODULE, json.dumps([_plain(field) for field in fields(spec)])]
+        process = await Process.start(argv, log=log)
+        try:
+            try:
+                hello = json.loads(await process.read_line(timeout_s))
+            except StartError as error:
+                reason = f"{error}: {_why(log, 'its log tells no reason')}"
+                raise StartError(reason, error.log_tail) from None
+            process.stop_listening()
+            server = LlamaCppServer(process, str(hello["listening"]), spec, log)
+            await server.probe(max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            await process.stop()
+            raise
+        return server
+
+
+class LlamaCppServer:
+    """A running llama.cpp server, embedded or not: all it needs is the address."""
+
+    def __init__(self, process: Process, address: str, spec: LaunchSpec, log: Path) -> None:
+        self._process = process
+        self._address = address
+        self._spec = spec
+        self._log = log
+        self._templated: dict[tuple[Message, ...], str] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def probe(self, timeout_s: float) -> None:
+        """One token, and a look at whether speculation really is on.
+
+        Raises:
+            StartError: no answer, or not the way of speculating that was asked for.
+        """
+        payload: dict[str, JSON] = {"prompt": "Hi", "n_predict": 1, "temperature": 0}
+        try:
+            reply = await fetch(f"{self._address}/completion", payload, timeout_s=timeout_s)
+            slots = await fetch(f"{self._address}/slots", timeout_s=SMALL_REQUEST_S)
+            speculating = bool(json.loads(slots.body)[0]["speculative"])
+        except RunnerError as error:
+            raise StartError(f"did not answer a probe request: {error}", self._tail()) from None
+        except (ValueError, LookupError, TypeError) as error:
+            raise StartError(f"/slots cannot be read: {error}", self._tail()) from None
+        if reply.status != 200:
+            raise StartError(
+                f"the probe request failed with HTTP {reply.status}: "
+                f"{reply.body[:300].decode(errors='replace')}",
+                self._tail(),
+            )
+        if speculating == self._spec.speculation.is_plain:
+            asked = self._spec.speculation.method
+            serves = "with" if speculating else "without"
+            raise StartError(f"asked for {asked}, but it serves {serves} speculation", self._tail())
+
+    async def _template(self, messages: tuple[Message, ...]) -> str:
+        """The chat template's text, asked for once for each prompt."""
+        if messages not in self._templated:
+            payload = {"messages": [asdict(message) for message in messages]}
+            reply = await fetch(
+                f"{self._address}/apply-template", payload, timeout_s=SMALL_REQUEST_S
+            )
+            try:
+                self._templated[messages] = str(json.loads(reply.body)["prompt"])
+            except (ValueError, LookupError, TypeError):
+                raise RequestError(f"/apply-template failed: HTTP {reply.status}") from None
+        return self._templated[messages]
+
+    async def stream(self, request: Request) -> AsyncIterator[Burst | Completion]:
+        try:
+            prompt = await self._template(request.messages)
+            async for part in self._stream(prompt, request):
+                yield part
+        except RequestError as error:
+            if not error.server_lost:
+                raise
+            ended = await self._process.wait_ended(2.0)
+            if ended is None:
+                raise
+            raise RequestError(
+                f"the runner {ended} during the request",
+                server_lost=True,
+            ) from None
+
+    async def _stream(self, prompt: str, request: Request) -> AsyncIterator[Burst | Completion]:
+        payload: dict[str, JSON] = {
+            "prompt": prompt,
+            "n_predict": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+            "stream": True,
+            "cache_prompt": False,
+            "return_tokens": True,
+            "timings_per_token": True,
+        }
+        if request.temperature > 0:
+            # Sampling by temperature alone, so that runners with other defaults can be compared.
+            payload |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
+        step: list[tuple[float, _Piece]] = []
+        steps = 0
+        last: _Piece | None = None
+        url = f"{self._address}/completion"
+        async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
+            async for event in stream:
+                piece = _Piece.parse(event.data)
+                if piece.stop:
+                    last = piece
+                    break
+                if not piece.tokens:
+                    continue
+                # The tokens of one step come as events of their own that tell the same time.
+                if step and step[0][1].predicted_ms != piece.predicted_ms:
+                    yield _burst(step)
+                    steps += 1
+                    step = []
+                step.append((event.at, piece))
+            if step:
+                yield _burst(step)
+                steps += 1
+            if last is None:
+                raise RequestError("the stream ended without its closing event", server_lost=True)
+            yield last.completion(stream.sent_at, steps)
+
+    async def counters(self) -> Counters | None:
+        reply = await fetch(f"{self._address}/metrics", timeout_s=SMALL_REQUEST_S)
+        if reply.status != 200:
+            return None
+        return read_counters(reply.body.decode(errors="replace"), COUNTERS)
+
+    async def stop(self) -> None:
+        await self._process.stop()
+
+    def _tail(self) -> str:
+        return log_tail(self._log)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One event of a /completion stream."""
+
+    content: str
+    tokens: tuple[int, ...]
+    stop: bool
+    body: dict[str, Any]
+    timings: dict[str, Any]
+
+    @classmethod
+    def parse(cls, data: str) -> _Piece:
+        try:
+            body = json.loads(data)
+            if "error" in body:
+                raise RequestError(f"the runner answered with an error: {str(body['error'])[:300]}")
+            timings = body["timings"]
+            return cls(
+                content=str(body["content"]),
+                tokens=tuple(int(token) for token in body["tokens"])
+                if timings["predicted_n"]
+                else (),
+                stop=bool(body["stop"]),
+                body=body,
+                timings=timings,
+            )
+        except (ValueError, LookupError, TypeError) as error:
+            raise RequestError(
+                f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
+            ) from None
+
+    @property
+    def predicted_ms(self) -> float:
+        return float(self.timings["predicted_ms"])
+
+    def completion(self, sent_at: float, steps: int) -> Completion:
+        """Of the closing event: what the server says of the whole request."""
+        timings = self.timings
+        reasons = {"eos": "stop", "word": "stop", "limit": "length"}
+        said = str(self.body.get("stop_type"))
+        return Completion(
+            sent_at=sent_at,
+            output_tokens=int(timings["predicted_n"]),
+            finish_reason=reasons.get(said, said),
+            prompt_tokens=int(timings["prompt_n"]) + int(timings["cache_n"]),
+            cached_tokens=int(timings["cache_n"]),
+            prefill_s=float(timings["prompt_ms"]) / 1000,
+            decode_s=float(timings["predicted_ms"]) / 1000,
+            decode_rate=float(timings["predicted_per_second"]) or None,
+            # Both are left out when nothing was drafted, and only then.
+            drafted=int(timings.get("draft_n", 0)),
+            accepted=int(timings.get("draft_n_accepted", 0)),
+            steps=steps,
+        )
+
+
+def _burst(step: list[tuple[float, _Piece]]) -> Burst:
+    pieces = [piece for _, piece in step]
+    ids = tuple(token for piece in pieces for token in piece.tokens)
+    return Burst(
+        at=step[0][0],
+        tokens=len(ids),
+        text="".join(piece.content for piece in pieces),
+        token_ids=ids,
+    )
+
+
+def _support(method: str) -> MethodSupport:
+    if method == PLAIN or method in LLAMA_METHODS:
+        return MethodSupport(method, True, _NEEDS.get(method, ""))
+    return MethodSupport(method, False, "not driven by this version of bench")
+
+
+def _why(log: Path, otherwise: str) -> str:
+    """The errors that the server logged last, or else `otherwise`."""
+    lines = log_tail(log, lines=40).splitlines()
+    errors = [match[1] for line in lines if (match := re.match(r"[\d.]+ E (.+)", line))]
+    own = [line for line in errors if not line.startswith("srv")] or errors
+    return "; ".join(dict.fromkeys(own[-2:])) or otherwise
+
+
+def _describe() -> tuple[str, ...]:
+    """The devices that the wheel can use. Asked in a process of its own: a broken build crashes."""
+    result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
+        [sys.executable, "-m", MODULE, "--describe"],
+        capture_output=True,
+        timeout=30,
+        check=True,
+        text=True,
+    )
+    return tuple(json.loads(result.stdout)["devices"])
+
+
+def _plain(field: Field) -> tuple[str, object]:
+    """A field as JSON for the child."""
+    value = field.value
+    if isinstance(value, tuple):
+        return field.path, [asdict(v) if isinstance(v, EnumName) else v for v in value]
+    return field.path, asdict(value) if isinstance(value, EnumName) else value
+
+
+def _code(value: object) -> str:
+    if isinstance(value, EnumName):
+        return f"x.{value.enum}.{value.member}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_code(item) for item in value)}]"
+    return repr(value)
+
+
+def _python_code(assignments: list[Field]) -> str:
+    lines = ["import xllamacpp as x", "p = x.CommonParams()"]
+    lines += [f"p.{field.path} = {_code(field.value)}" for field in assignments]
+    lines += ["s = x.Server(p); print(s.listening_address); input()"]
+    return "\n".join(lines)
