@@ -1,0 +1,96 @@
+"""How far each trial is from what the memory bandwidth allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.analysis.run_data import RunData
+from harness.models.facts import ModelFacts
+from harness.records import Arm, Manifest
+from harness.theory.ceiling import decode_ceiling
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The highest decode rate that the memory bandwidth allows; `rate` is None with a reason."""
+
+    rate: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the ceiling of a trial needs from its samples; None where not exposed."""
+
+    depth: float | None
+    """Mean tokens in the context while decoding: the prompt and half of the answer."""
+    acceptance_length: float | None
+    drafted_per_step: float | None
+
+
+def trial_ceiling(run: RunData, arm: Arm, measured: Measured) -> Ceiling:
+    """The ceiling of one arm at the depth and the acceptance that were measured.
+
+    It is an upper bound. What the model's header does not tell is left out and would lower it:
+    the weights of MTP, EAGLE and Medusa heads, and the further experts that a mixture-of-experts
+    model reads to verify several tokens at once.
+    """
+    try:
+        return Ceiling(_rate(run.manifest, arm, measured))
+    except _UnknownError as error:
+        return Ceiling(None, str(error))
+
+
+class _UnknownError(Exception):
+    """Something that the ceiling needs is not known; the text says what."""
+
+
+def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
+    target = _facts(manifest, arm.model, "model")
+    bandwidth = _bandwidth(manifest, arm, target)
+    if measured.depth is None:
+        raise _UnknownError("token counts not exposed")
+    tau, draft_tokens, draft_bytes = 1.0, 0.0, 0
+    if arm.method != "none":
+        if measured.acceptance_length is None:
+            raise _UnknownError("acceptance length not exposed")
+        tau = measured.acceptance_length
+    if arm.draft_model is not None:
+        draft_bytes = _facts(manifest, arm.draft_model, "draft model").active_bytes
+        if measured.drafted_per_step is None:
+            raise _UnknownError("drafted tokens not exposed")
+        draft_tokens = measured.drafted_per_step
+    return decode_ceiling(
+        bandwidth,
+        target.active_bytes,
+        target.kv_bytes_per_token,
+        measured.depth,
+        tau=tau,
+        draft_tokens=draft_tokens,
+        draft_active_bytes=draft_bytes,
+    )
+
+
+def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
+    facts = next((model.facts for model in manifest.models if model.path == path), None)
+    if facts is None:
+        raise _UnknownError(f"the {what}'s header could not be read")
+    return facts
+
+
+def _bandwidth(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
+    """Bytes a second of the memory that holds the weights."""
+    machine = manifest.machine
+    runner = next((runner for runner in manifest.runners if runner.name == arm.runner), None)
+    if runner is not None and runner.devices:
+        if len(machine.gpus) != 1:
+            raise _UnknownError("it is not known which device holds the weights")
+        if machine.gpus[0].bandwidth_bytes_per_s is None:
+            raise _UnknownError("the GPU's memory bandwidth is not known")
+        return machine.gpus[0].bandwidth_bytes_per_s
+    if machine.bandwidth is None:
+        raise _UnknownError("memory bandwidth not measured")
+    cache = machine.last_level_cache_bytes
+    if cache is not None and target.active_bytes <= cache:
+        raise _UnknownError("the weights fit in the processor's cache: memory is no limit")
+    return machine.bandwidth.bytes_per_s

@@ -1,0 +1,43 @@
+"""What makes a single sample doubtful. Marks only: a marked sample stays in every figure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+
+from harness.records import Sample
+
+BUSY_CORES = 0.3
+"""CPU seconds a second of everything but the runner, above which the machine was not quiet."""
+EARLY_STOP_TOKENS = 8
+
+
+class Mark(Enum):
+    """A reason for doubt; the value is how a note says it."""
+
+    CACHED = "prompt partly from a cache"
+    BUSY = f"other programs took more than {BUSY_CORES} cores"
+    EARLY_STOP = f"answer shorter than {EARLY_STOP_TOKENS} tokens"
+
+
+def marks(sample: Sample) -> tuple[Mark, ...]:
+    """Every reason for doubt in one successful sample; what is not exposed raises none."""
+    found = []
+    if sample.cached_tokens:
+        found.append(Mark.CACHED)
+    if (
+        sample.machine_cpu_s is not None
+        and sample.runner_cpu_s is not None
+        and sample.machine_cpu_s - sample.runner_cpu_s > BUSY_CORES * sample.wall_s
+    ):
+        found.append(Mark.BUSY)
+    if sample.output_tokens is not None and sample.output_tokens < EARLY_STOP_TOKENS:
+        found.append(Mark.EARLY_STOP)
+    return tuple(found)
+
+
+def count_marks(samples: Iterable[Sample]) -> dict[Mark, int]:
+    """In how many of the samples each reason for doubt is found, in the order of `Mark`."""
+    counts = Counter(mark for sample in samples for mark in marks(sample))
+    return {mark: counts[mark] for mark in Mark if counts[mark]}

@@ -1,0 +1,37 @@
+"""Samples of two arms held against each other: the same prompt in the same round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from harness.records import Sample
+
+
+def pairs(
+    samples: Iterable[Sample], reference: Iterable[Sample]
+) -> Iterator[tuple[Sample, Sample | None]]:
+    """Each successful sample with the reference's of the same round, workload, prompt and length.
+
+    The second is None where the reference has no such sample or it failed.
+    """
+    found = {_place(sample): sample for sample in reference if sample.status == "ok"}
+    for sample in samples:
+        if sample.status == "ok":
+            yield sample, found.get(_place(sample))
+
+
+def ratios(samples: Iterable[Sample], reference: Iterable[Sample]) -> tuple[float, ...]:
+    """Decode rates divided by the reference's, pair by pair; pairs without both rates are left out.
+
+    Pairing takes out what both share: the prompt's difficulty, and how warm and busy the machine
+    was in that round.
+    """
+    return tuple(
+        sample.decode_rate / other.decode_rate
+        for sample, other in pairs(samples, reference)
+        if other is not None and sample.decode_rate and other.decode_rate
+    )
+
+
+def _place(sample: Sample) -> tuple[int, str, str, int]:
+    return (sample.round, sample.workload, sample.prompt, sample.max_tokens)

@@ -1,0 +1,37 @@
+"""What a table calls each arm: its label, and as much more as tells the run's arms apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from harness.records import Arm
+
+
+def setting_names(arms: Sequence[Arm]) -> dict[str, str]:
+    """Arm id -> a name that no other arm of the run has.
+
+    Runner, model and draft model are named only where the run has several of them.
+    """
+    names = {arm.id: _name(arm, arms) for arm in arms}
+    uses = Counter(names.values())
+    return {arm: name if uses[name] == 1 else f"{name} ({arm})" for arm, name in names.items()}
+
+
+def series_name(arm: Arm, arms: Sequence[Arm]) -> str:
+    """The setting without its draft tokens: what one line of a figure stands for."""
+    return _name(arm.model_copy(update={"draft_tokens": None}), arms)
+
+
+def _name(arm: Arm, arms: Sequence[Arm]) -> str:
+    parts = []
+    if len({other.runner for other in arms}) > 1:
+        parts.append(arm.runner)
+    if arm.model is not None and len({other.model for other in arms}) > 1:
+        parts.append(PurePath(arm.model).name)
+    parts.append(arm.label)
+    drafts = {other.draft_model for other in arms if other.draft_model is not None}
+    if arm.draft_model is not None and len(drafts) > 1:
+        parts.append(f"draft {PurePath(arm.draft_model).name}")
+    return " · ".join(parts)

@@ -1,0 +1,117 @@
+"""Which setting is the fastest for a workload, and whether the samples prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.analysis.pairing import ratios
+from harness.analysis.run_data import RunData
+from harness.analysis.statistics import geometric_mean_estimate
+from harness.analysis.summary import TrialSummary
+from harness.records import Sample
+
+FEW_PAIRS = 6
+"""With n pairs, all of them favour a setting that gains nothing in 1 of 2^n cases. Below six that
+is more often than the 2.5% which an interval above 1 claims, whatever the interval's method."""
+
+
+class Outcome(Enum):
+    SPECULATION = "a setting is proven faster than plain"
+    PLAIN = "every setting is proven slower than plain"
+    UNPROVEN = "no setting is proven faster than plain"
+    NO_SPEEDUP = "nothing to compare with plain"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The arms of one baseline on one workload at one `max_tokens`."""
+
+    workload: str
+    max_tokens: int
+    plain: TrialSummary
+    outcome: Outcome
+    best: TrialSummary | None
+    """The winner, or the best of those that are not proven; None with NO_SPEEDUP."""
+    rivals: tuple[TrialSummary, ...] = ()
+    """Settings that cannot be told apart from a winner."""
+    few_pairs: bool = False
+    """The winner has fewer than `FEW_PAIRS` pairs: a screen, not a proof."""
+
+
+def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, ...]:
+    """One contest for each workload, `max_tokens` and plain arm, in the order of the rows.
+
+    A winner's whole interval lies above 1. A setting that had every drafted token rejected cannot
+    be faster for its drafts, so it does not win whatever its interval says.
+    """
+    return tuple(
+        _decide(
+            run,
+            plain,
+            [
+                row
+                for row in rows
+                if row.arm.baseline == plain.arm.id
+                and not row.arm.is_plain
+                and (row.workload, row.max_tokens) == (plain.workload, plain.max_tokens)
+            ],
+        )
+        for plain in rows
+        if plain.arm.is_plain
+    )
+
+
+def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -> Contest:
+    ranked = sorted(
+        (row for row in others if row.speedup is not None),
+        key=lambda row: row.speedup.value if row.speedup else 0.0,
+        reverse=True,
+    )
+
+    def contest(
+        outcome: Outcome,
+        best: TrialSummary | None = None,
+        rivals: tuple[TrialSummary, ...] = (),
+        few_pairs: bool = False,
+    ) -> Contest:
+        return Contest(plain.workload, plain.max_tokens, plain, outcome, best, rivals, few_pairs)
+
+    if not ranked:
+        return contest(Outcome.NO_SPEEDUP)
+    proven = [row for row in ranked if _is_faster(row)]
+    if proven:
+        winner = proven[0]
+        rivals = tuple(row for row in ranked if row is not winner and _is_rival(run, winner, row))
+        pairs = winner.speedup.count if winner.speedup else 0
+        return contest(Outcome.SPECULATION, winner, rivals, pairs < FEW_PAIRS)
+    slower = all(
+        row.speedup is not None and row.speedup.interval and row.speedup.interval.high < 1
+        for row in ranked
+    )
+    return contest(Outcome.PLAIN if slower else Outcome.UNPROVEN, ranked[0])
+
+
+def _is_faster(row: TrialSummary) -> bool:
+    return (
+        row.speedup is not None
+        and row.speedup.interval is not None
+        and row.speedup.interval.low > 1
+        and row.speculating.acceptance_rate != 0
+    )
+
+
+def _is_rival(run: RunData, winner: TrialSummary, other: TrialSummary) -> bool:
+    """True unless the winner's rate, pair by pair, is above the other's with a whole interval."""
+    ratio = geometric_mean_estimate(ratios(_samples(run, winner), _samples(run, other)))
+    return ratio is None or ratio.interval is None or ratio.interval.low <= 1
+
+
+def _samples(run: RunData, row: TrialSummary) -> list[Sample]:
+    return [
+        sample
+        for sample in run.samples
+        if (sample.arm, sample.workload, sample.max_tokens)
+        == (row.arm.id, row.workload, row.max_tokens)
+    ]
