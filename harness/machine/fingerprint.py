@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import platform
+
 from pydantic import BaseModel, ConfigDict
 
 from harness.machine.bandwidth import Bandwidth
+from harness.machine.gpu import Gpu
+from harness.machine.hardware import apple_bandwidth
+from harness.machine.nvidia import load_nvml, read_gpus
+from harness.machine.system import System, this_system
 
-
-class Gpu(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    memory_bytes: int | None
-    bandwidth_bytes_per_s: float | None
-    """Nominal: memory clock x bus width. None where the driver does not say."""
-    driver: str | None = None
+__all__ = ["Gpu", "Machine", "read_machine"]
 
 
 class Machine(BaseModel):
@@ -27,9 +25,10 @@ class Machine(BaseModel):
     python: str
     cpu: str
     cores: int
-    """Physical cores; `threads` are the logical ones this process may use."""
+    """Physical cores, and `threads` the logical ones, that this process may use."""
     threads: int
     last_level_cache_bytes: int | None
+    """All sockets and clusters together."""
     memory_bytes: int
     gpus: tuple[Gpu, ...] = ()
     virtual: bool | None = None
@@ -38,4 +37,31 @@ class Machine(BaseModel):
 
 def read_machine() -> Machine:
     """Describe this machine; does not measure the bandwidth (see `bandwidth`)."""
-    raise NotImplementedError
+    here = this_system()
+    return Machine(
+        system=here.name(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        cpu=here.cpu(),
+        cores=here.physical_cores(),
+        threads=here.threads(),
+        last_level_cache_bytes=here.last_level_cache_bytes(),
+        memory_bytes=here.memory_bytes(),
+        gpus=(*apple_gpu(here), *read_gpus(load_nvml())),
+        virtual=here.is_virtual(),
+    )
+
+
+def apple_gpu(here: System) -> tuple[Gpu, ...]:
+    """The GPU of an Apple chip, which shares the machine's memory; nothing on other machines."""
+    chip = here.cpu()
+    if not chip.startswith("Apple M"):
+        return ()
+    bandwidth = apple_bandwidth(chip, here.apple_gpu_cores())
+    return (
+        Gpu(
+            name=f"{chip} GPU",
+            memory_bytes=here.memory_bytes(),
+            bandwidth_bytes_per_s=bandwidth,
+            bandwidth_source=None if bandwidth is None else "Apple's published figure",
+        ),
+    )

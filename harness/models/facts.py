@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.models.errors import ModelFileError, reading, shown
 
-class ModelFileError(Exception):
-    """The file is missing, is no model file, or is cut off; the text says which."""
+__all__ = ["ModelFacts", "ModelFileError", "read_facts"]
 
 
 class ModelFacts(BaseModel):
@@ -26,21 +26,35 @@ class ModelFacts(BaseModel):
     active_bytes: int
     """Bytes of weights that one token's forward pass reads (MoE: the chosen experts)."""
     layers: int
+    """MTP layers not counted."""
     vocabulary: int
     training_context: int | None
     kv_bytes_per_token: int
     """At F16, over all layers that keep keys and values for the whole context."""
     experts: int | None = None
     experts_used: int | None = None
+    expert_bytes: int = 0
+    """Bytes of all routed experts together, of which `active_bytes` counts the used share."""
     mtp_layers: int = 0
     """Multi-token-prediction layers whose tensors really are in the file."""
+    mtp_active_bytes: int = 0
+    """Bytes that drafting one token with an MTP layer reads, the output matrix included."""
     chat_template: bool = False
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Read a model's header.
+    """Read a model's header. Of a split GGUF file, any part stands for all of them.
 
     Raises:
         ModelFileError: missing, not a model file, or truncated.
     """
-    raise NotImplementedError
+    with reading(path):
+        hugging_face = path.suffix == ".safetensors" or (path / "config.json").is_file()
+    if hugging_face:
+        raise ModelFileError(
+            f"{shown(path)} is a Hugging Face model (safetensors), which cannot be read yet: "
+            "give a GGUF file"
+        )
+    from harness.models.gguf_facts import gguf_facts  # noqa: PLC0415
+
+    return gguf_facts(path)
