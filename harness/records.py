@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.machine.fingerprint import Machine
 from harness.models.facts import ModelFacts
+from harness.suite import Suite
+from runners.base.contract import OptionValue
 
 SCHEMA_VERSION = 1
-
-OptionValue = bool | int | float | str
 
 
 class Record(BaseModel):
@@ -25,7 +25,7 @@ class Record(BaseModel):
 
 
 class Arm(Record):
-    """One setting under test. Arms that share a `baseline` are compared with the plain arm of it."""
+    """One setting under test, compared with the plain arm named in `baseline`."""
 
     id: str
     """Short, unique in the run and usable as a file name: 'none', 'ngram-mod-k4'."""
@@ -35,6 +35,8 @@ class Arm(Record):
     draft_tokens: int | None
     draft_model: str | None = None
     options: tuple[tuple[str, OptionValue], ...] = ()
+    varied: tuple[str, ...] | None = None
+    """Names of the options that tell arms apart and so belong in the label; None: all."""
     baseline: str
     """The id of the plain arm with the same runner, model and shared options (itself if plain)."""
 
@@ -47,7 +49,12 @@ class Arm(Record):
         """What a table calls it: 'ngram-mod k=4, cache-type-k=q8_0'."""
         name = self.method if self.draft_tokens is None else f"{self.method} k={self.draft_tokens}"
         name = "plain" if self.method == "none" else name
-        return ", ".join([name, *(f"{key}={value}" for key, value in self.options)])
+        shown = [
+            f"{key}={value}"
+            for key, value in self.options
+            if self.varied is None or key in self.varied
+        ]
+        return ", ".join([name, *shown])
 
 
 class Launch(Record):
@@ -69,7 +76,6 @@ class Launch(Record):
     start_s: float
     """From the start of the process to the answer to the probe request: loading, mostly."""
     warmup_s: float = 0.0
-    stop_s: float = 0.0
 
 
 class Sample(Record):
@@ -189,6 +195,8 @@ class Manifest(Record):
     name: str
     created_at: str
     command: tuple[str, ...]
+    suite: Suite = Suite()
+    """Everything the run was asked for; resuming starts from it."""
     seed: int
     repeats: int
     temperature: float

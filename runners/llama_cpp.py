@@ -37,9 +37,9 @@ from runners.llama_cpp_options import METHODS as LLAMA_METHODS
 from runners.llama_cpp_options import (
     EnumName,
     Field,
+    applies,
     command_line,
     fields,
-    is_speculation_option,
 )
 
 MODULE = "runners.llama_cpp_child"
@@ -91,8 +91,8 @@ class LlamaCpp:
     def check(self, spec: LaunchSpec) -> None:
         fields(spec)
 
-    def is_speculation_option(self, option: str) -> bool:
-        return is_speculation_option(option)
+    def applies(self, option: str, method: str) -> bool:
+        return applies(option, method)
 
     def reproduce(self, spec: LaunchSpec) -> str:
         return f"{_python_code(fields(spec))}\n# or: {shlex.join(command_line(spec))}"

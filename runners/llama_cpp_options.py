@@ -189,9 +189,16 @@ def canonical(option: str) -> str:
     return _SHORT.get(name, name)
 
 
-def is_speculation_option(option: str) -> bool:
-    """True for an option that plain decoding does not look at."""
-    return canonical(option).startswith("spec-")
+def applies(option: str, method: str) -> bool:
+    """Whether launches of the method look at the option."""
+    name = canonical(option)
+    if not name.startswith("spec-"):
+        return True
+    if name.startswith("spec-draft-"):
+        return method in _WITH_DRAFT_FILE
+    # '…-size-n', not '…-k4v-size-n': one method's name begins with another's.
+    known = [other for other in METHODS if name.startswith(f"spec-{other}-")]
+    return method == max(known, key=len, default=None)
 
 
 def _parse(option: str, value: OptionValue) -> Field:

@@ -213,8 +213,12 @@ class Runner(Protocol):
             UsageError: an option, a value or the method does not exist in this runner.
         """
 
-    def is_speculation_option(self, option: str) -> bool:
-        """True for an option that means nothing to plain decoding (a draft's p-min, say)."""
+    def applies(self, option: str, method: str) -> bool:
+        """Whether an option means anything to launches of this method ('none': plain decoding).
+
+        Arms leave out the options that do not apply to them, so that sweeping a draft's p-min
+        does not launch plain decoding once for every value.
+        """
 
     def reproduce(self, spec: LaunchSpec) -> str:
         """The command line or code that starts this very launch, to paste."""

@@ -1,0 +1,133 @@
+"""Puts together a run's manifest: the plan, the machine, the runners' versions, the models' hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.machine.bandwidth import measure_read_bandwidth
+from harness.machine.fingerprint import read_machine
+from harness.models.facts import read_facts
+from harness.plan import Plan
+from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
+from runners.base.contract import Missing, Runner, UsageError
+
+
+def version() -> str:
+    """This project's own version."""
+    return importlib.metadata.version("decodebench")
+
+
+def make_manifest(
+    plan: Plan, runners: Mapping[str, Runner], command: Sequence[str], tell: Callable[[str], None]
+) -> Manifest:
+    """Look at everything that a run depends on. `tell` hears what takes its time.
+
+    Raises:
+        UsageError: a runner is not installed.
+        ModelFileError: a model cannot be read.
+    """
+    used = [runners[name] for name in dict.fromkeys(arm.runner for arm in plan.arms)]
+    runner_infos = tuple(_runner_info(runner) for runner in used)
+    models = read_models(plan, runners, tell)
+    tell("measuring memory bandwidth")
+    machine = read_machine().model_copy(update={"bandwidth": measure_read_bandwidth()})
+    return Manifest(
+        decodebench=version(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(command),
+        suite=plan.suite,
+        context=plan.context,
+        arms=plan.arms,
+        prompts=tuple(
+            PromptInfo(workload=p.workload, id=p.id, kind=p.kind, sha256=p.sha256)
+            for p in plan.prompts
+        ),
+        runners=runner_infos,
+        models=models,
+        machine=machine,
+        fingerprint=plan.fingerprint({model.path: model.sha256 for model in models}),
+    )
+
+
+def read_models(
+    plan: Plan, runners: Mapping[str, Runner], tell: Callable[[str], None]
+) -> tuple[ModelInfo, ...]:
+    """Facts and hashes of every model file that an arm names.
+
+    Raises:
+        ModelFileError: missing, no model file, or cut off.
+    """
+    paths = dict.fromkeys(
+        path
+        for arm in plan.arms
+        if runners[arm.runner].needs_model
+        for path in (arm.model, arm.draft_model)
+        if path is not None
+    )
+    facts = {path: read_facts(Path(path)) for path in paths}
+    infos = []
+    for path in paths:
+        tell(f"hashing {Path(path).name}")
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        infos.append(
+            ModelInfo(
+                path=path, sha256=digest, size=Path(path).stat().st_size, facts=facts[path]
+            )
+        )
+    return tuple(infos)
+
+
+def differences(old: Manifest, new: Manifest) -> list[str]:
+    """What makes it senseless to measure on into `old` with the plan of `new`; [] when nothing."""
+    found = []
+    for key in type(old.suite).model_fields:
+        before, now = getattr(old.suite, key), getattr(new.suite, key)
+        if before != now:
+            found.append(f"{key}: was {_shown(before)}, is now {_shown(now)}")
+    hashes = {model.path: model.sha256 for model in new.models}
+    found += [
+        f"the model {model.path} has changed"
+        for model in old.models
+        if hashes.get(model.path, model.sha256) != model.sha256
+    ]
+    prompts = {(p.workload, p.id): p.sha256 for p in new.prompts}
+    found += [
+        f"the prompt {p.workload}/{p.id} has changed"
+        for p in old.prompts
+        if prompts.get((p.workload, p.id)) != p.sha256
+    ]
+    versions = {runner.name: runner.version for runner in new.runners}
+    found += [
+        f"{runner.name} was {runner.version}, is now {versions[runner.name]}"
+        for runner in old.runners
+        if versions.get(runner.name, runner.version) != runner.version
+    ]
+    if old.machine.cpu != new.machine.cpu or old.machine.gpus != new.machine.gpus:
+        found.append("this is another machine")
+    if not found and old.fingerprint != new.fingerprint:
+        found.append(f"the plan of version {old.decodebench} differs from that of {new.decodebench}")
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value) or "nothing"
+    return str(value)
+
+
+def _runner_info(runner: Runner) -> RunnerInfo:
+    found = runner.find()
+    if isinstance(found, Missing):
+        raise UsageError(f"{runner.name}: {found.reason}; {found.advice}")
+    return RunnerInfo(
+        name=runner.name,
+        version=found.version,
+        where=found.where,
+        acceptance_source=found.acceptance_source,
+        devices=found.devices,
+    )

@@ -1,0 +1,221 @@
+"""A run on disk: written line by line, so that a killed sweep loses at most the request in flight.
+
+    manifest.json    what was to be measured, and on what
+    samples.jsonl    one line a request: the truth, everything else is derived
+    launches.jsonl   one line a start of a runner
+    sessions.jsonl   one line an uninterrupted stretch of measuring
+    logs/            what the runners wrote
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import ValidationError
+
+from harness.records import SCHEMA_VERSION, Launch, Manifest, Record, Sample, Session
+
+try:
+    import fcntl
+except ImportError:  # Windows: two sweeps in one folder are then not noticed.
+    fcntl = None  # type: ignore[assignment]
+
+MANIFEST = "manifest.json"
+SAMPLES = "samples.jsonl"
+LAUNCHES = "launches.jsonl"
+SESSIONS = "sessions.jsonl"
+LOGS = "logs"
+
+R = TypeVar("R", bound=Record)
+
+
+class RunFolderError(Exception):
+    """A run's folder cannot be made, read or written; the text says why and what to do."""
+
+
+class DiskError(RunFolderError):
+    """A line could not be written (a full disk, say); what was written before is whole."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A run, read back: everything that analysis and reports look at."""
+
+    manifest: Manifest
+    launches: tuple[Launch, ...]
+    samples: tuple[Sample, ...]
+    sessions: tuple[Session, ...]
+
+
+class RunFolder:
+    """An open run. Make one with `create` or `resume`, and use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, IO[bytes]] = {}
+
+    @classmethod
+    def create(cls, path: Path, manifest: Manifest) -> RunFolder:
+        """Make the folder and write the manifest.
+
+        Raises:
+            RunFolderError: it exists already, or cannot be written.
+        """
+        if path.exists():
+            raise RunFolderError(
+                f"{path} exists already: choose another --out, or go on with --resume {path}"
+            )
+        try:
+            (path / LOGS).mkdir(parents=True)
+            partial = path / f"{MANIFEST}.part"
+            partial.write_text(manifest.model_dump_json(indent=2) + "\n")
+            partial.replace(path / MANIFEST)
+        except OSError as error:
+            raise RunFolderError(f"cannot write to {path}: {error.strerror}") from None
+        return cls(path)._opened()
+
+    @classmethod
+    def resume(cls, path: Path) -> RunFolder:
+        """Open an existing run to go on with it; a half-written last line is cut off.
+
+        Raises:
+            RunFolderError: no run, damaged, or being written by another process.
+        """
+        read_run(path)
+        folder = cls(path)._opened()
+        for file in folder._files.values():
+            _cut_partial_line(file)
+        return folder
+
+    def _opened(self) -> RunFolder:
+        try:
+            for name in (SAMPLES, LAUNCHES, SESSIONS):
+                # Unbuffered: a line is either with the system or was never written.
+                self._files[name] = (self.path / name).open("ab+", buffering=0)
+            if fcntl is not None:
+                fcntl.flock(self._files[SAMPLES], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise RunFolderError(f"another bench is measuring into {self.path}") from None
+        except OSError as error:
+            self.close()
+            raise RunFolderError(f"cannot write to {self.path}: {error.strerror}") from None
+        return self
+
+    def add(self, record: Sample | Launch | Session) -> None:
+        """Append one line and hand it to the system.
+
+        Raises:
+            DiskError: it could not be written; the file ends with the line before.
+        """
+        name = {Sample: SAMPLES, Launch: LAUNCHES, Session: SESSIONS}[type(record)]
+        file = self._files[name]
+        line = record.model_dump_json(exclude_none=True).encode() + b"\n"
+        end = file.seek(0, os.SEEK_END)
+        try:
+            written = file.write(line)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            file.truncate(end)
+            raise DiskError(
+                f"cannot write {self.path / name}: {error.strerror}; "
+                f"what was measured is kept, go on with --resume {self.path}"
+            ) from None
+
+    def log(self, launch: str) -> Path:
+        """Where a launch's runner writes."""
+        return self.path / LOGS / f"{launch}.log"
+
+    def read(self) -> RunData:
+        """The run as it stands."""
+        return read_run(self.path)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_run(path: Path) -> RunData:
+    """Read a run. A last line without its line end is what a kill leaves: it is left out.
+
+    Raises:
+        RunFolderError: no run, another schema version, or a line that is not what it should be.
+    """
+    return RunData(
+        manifest=_read_manifest(path),
+        launches=_read_lines(path / LAUNCHES, Launch),
+        samples=_distinct(path / SAMPLES, _read_lines(path / SAMPLES, Sample)),
+        sessions=_read_lines(path / SESSIONS, Session),
+    )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        raise RunFolderError(f"{path} holds no run: there is no {MANIFEST} in it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"cannot read {file}: {error}") from None
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise RunFolderError(
+            f"{file} is no manifest of schema version {SCHEMA_VERSION}: {place}: {fault['msg']}"
+        ) from None
+
+
+def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
+    records = []
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            records.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(str(part) for part in fault["loc"])
+            raise RunFolderError(
+                f"{file}, line {number}: not a {kind.__name__.lower()}: "
+                f"{f'{place}: ' if place else ''}{fault['msg']}\n"
+                f"Delete that line; under --resume it is measured again."
+            ) from None
+    return tuple(records)
+
+
+def _distinct(file: Path, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    seen: dict[tuple[int, str, str, str, int], int] = {}
+    for number, sample in enumerate(samples, start=1):
+        if sample.key in seen:
+            raise RunFolderError(
+                f"{file}, line {number}: the same request as line {seen[sample.key]}; "
+                "delete one of the two lines"
+            )
+        seen[sample.key] = number
+    return samples
+
+
+def _cut_partial_line(file: IO[bytes]) -> None:
+    file.seek(0)
+    data = file.read()
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
+        file.truncate(whole)

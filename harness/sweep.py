@@ -1,0 +1,226 @@
+"""Runs a plan: launch, warm up, measure, record; goes on where an earlier session stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from harness.measure import Place, ServerLostError, failed_sample, measure
+from harness.plan import Batch, Cell, Plan
+from harness.records import Launch, Sample, Session
+from harness.run_folder import RunFolder
+from runners.base.contract import Message, Request, RequestError, Runner, RunnerError, Server
+
+WARM_UP = Request(
+    messages=(Message("user", "Name the months of the year, each with its number of days."),),
+    max_tokens=16,
+)
+"""Unlike every prompt of a workload, so that it teaches an n-gram pool nothing about them."""
+
+CHECK_S = 30.0
+"""How long a runner may take over the warm-up request when it is asked whether it still lives."""
+
+MOST_LAUNCHES = 3
+"""Of one arm in one round: a runner that dies on every prompt must not hold up the sweep."""
+
+
+class Observer(Protocol):
+    """Is told what happens; the command line's progress display is one."""
+
+    def launching(self, batch: Batch) -> None: ...
+
+    def launched(self, launch: Launch) -> None: ...
+
+    def measured(self, sample: Sample) -> None: ...
+
+
+class Sweep:
+    """One session of measuring a plan into a folder."""
+
+    def __init__(
+        self, plan: Plan, runners: Mapping[str, Runner], folder: RunFolder, observer: Observer
+    ) -> None:
+        self._plan = plan
+        self._runners = runners
+        self._folder = folder
+        self._observer = observer
+        earlier = folder.read()
+        self._done = {sample.key for sample in earlier.samples}
+        self._sequence = len(earlier.samples)
+        self._starts = Counter((launch.round, launch.arm) for launch in earlier.launches)
+        self._broken: set[str] = set()
+        self._loading_s = 0.0
+        self._waiting_s = 0.0
+
+    async def run(self) -> None:
+        """Measure everything that is not measured yet. Cancelling ends the runner, then itself.
+
+        Raises:
+            DiskError: a line could not be written.
+        """
+        started_at = _now()
+        begun = time.perf_counter()
+        finished = False
+        try:
+            for batch in self._plan.batches():
+                cells = tuple(c for c in batch.cells if _key(batch, c) not in self._done)
+                if cells:
+                    await self._run_batch(replace(batch, cells=cells))
+            finished = True
+        finally:
+            self._folder.add(
+                Session(
+                    started_at=started_at,
+                    wall_s=time.perf_counter() - begun,
+                    loading_s=self._loading_s,
+                    waiting_s=self._waiting_s,
+                    interrupted=not finished,
+                )
+            )
+
+    async def _run_batch(self, batch: Batch) -> None:
+        """Measure an arm's cells, with a new launch where the runner was lost in the middle."""
+        lost = None
+        for _ in range(MOST_LAUNCHES):
+            if not batch.cells or batch.arm.id in self._broken:
+                return
+            left, lost = await self._launch_and_measure(batch)
+            batch = replace(batch, cells=left)
+        for cell in batch.cells:
+            place = self._place(batch, cell, launch="")
+            self._add(failed_sample(place, f"not measured: {lost}", started_at=_now()))
+
+    async def _launch_and_measure(self, batch: Batch) -> tuple[tuple[Cell, ...], str | None]:
+        """The cells that are left because the runner was lost, and how it was.
+
+        An arm that does not start is marked as broken and not launched again in this session.
+        """
+        self._observer.launching(batch)
+        spec = self._plan.spec(batch.arm)
+        runner = self._runners[batch.arm.runner]
+        name = self._launch_name(batch)
+        log = self._folder.log(name)
+        timeout_s = self._plan.suite.request_timeout_s
+        launch = Launch(
+            id=name,
+            arm=batch.arm.id,
+            round=batch.round,
+            started_at=_now(),
+            status="ok",
+            log=str(log.relative_to(self._folder.path)),
+            command=runner.reproduce(spec),
+            start_s=0.0,
+        )
+        begun = time.perf_counter()
+        server: Server | None = None
+        reason = None
+        start_s = warmup_s = 0.0
+        try:
+            try:
+                server = await runner.start(spec, log, self._plan.suite.start_timeout_s)
+                start_s = time.perf_counter() - begun
+                warmup_s = await _warm_up(server, timeout_s)
+            except RequestError as error:
+                reason = f"the warm-up request failed: {error}"
+            except RunnerError as error:
+                reason = f"it did not start: {error}"
+            start_s = start_s or time.perf_counter() - begun
+            self._loading_s += start_s
+            self._waiting_s += warmup_s
+            launch = launch.model_copy(
+                update={
+                    "status": "ok" if reason is None else "failed",
+                    "reason": reason,
+                    "start_s": start_s,
+                    "warmup_s": warmup_s,
+                }
+            )
+            self._folder.add(launch)
+            self._observer.launched(launch)
+            if server is None or reason is not None:
+                self._broken.add(batch.arm.id)
+                return batch.cells, reason
+            return await self._measure_cells(server, batch, name)
+        finally:
+            if server is not None:
+                await server.stop()
+
+    async def _measure_cells(
+        self, server: Server, batch: Batch, launch: str
+    ) -> tuple[tuple[Cell, ...], str | None]:
+        suite = self._plan.suite
+        for number, cell in enumerate(batch.cells, start=1):
+            request = Request(
+                messages=tuple(Message(m.role, m.content) for m in cell.prompt.messages),
+                max_tokens=cell.max_tokens,
+                temperature=suite.temperature,
+                seed=suite.seed,
+                timeout_s=suite.request_timeout_s,
+            )
+            place = self._place(batch, cell, launch)
+            try:
+                sample = await measure(server, request, place, keep_text=suite.keep_text)
+                lost = None if sample.status == "ok" else await _lost(server)
+            except ServerLostError as error:
+                sample = error.sample
+                lost = sample.reason
+            self._waiting_s += sample.wall_s
+            self._add(sample)
+            if lost is not None:
+                return batch.cells[number:], f"{cell.prompt.workload}/{cell.prompt.id}: {lost}"
+        return (), None
+
+    def _add(self, sample: Sample) -> None:
+        self._folder.add(sample)
+        self._sequence += 1
+        self._observer.measured(sample)
+
+    def _place(self, batch: Batch, cell: Cell, launch: str) -> Place:
+        return Place(
+            arm=batch.arm.id,
+            round=batch.round,
+            workload=cell.prompt.workload,
+            prompt=cell.prompt.id,
+            max_tokens=cell.max_tokens,
+            launch=launch,
+            sequence=self._sequence,
+        )
+
+    def _launch_name(self, batch: Batch) -> str:
+        self._starts[batch.round, batch.arm.id] += 1
+        again = self._starts[batch.round, batch.arm.id]
+        name = f"r{batch.round}-{batch.arm.id}"
+        return name if again == 1 else f"{name}-{again}"
+
+
+async def _warm_up(server: Server, timeout_s: float) -> float:
+    """Have a small request answered; how long it took, in seconds.
+
+    Raises:
+        RequestError: it was not answered.
+    """
+    begun = time.perf_counter()
+    async for _ in server.stream(replace(WARM_UP, timeout_s=timeout_s)):
+        pass
+    return time.perf_counter() - begun
+
+
+async def _lost(server: Server) -> str | None:
+    """After a failed request: why the runner can take no more of them; None when it can."""
+    try:
+        await _warm_up(server, CHECK_S)
+    except RequestError as error:
+        return f"the runner no longer answers: {error}"
+    return None
+
+
+def _key(batch: Batch, cell: Cell) -> tuple[int, str, str, str, int]:
+    return (batch.round, batch.arm.id, cell.prompt.workload, cell.prompt.id, cell.max_tokens)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
