@@ -71,7 +71,7 @@ def _samples(page: str, names: CounterNames) -> dict[str, list[_Sample]]:
                 if family.type == "counter" and sample.name == total:
                     found[family.name].append(_Sample(sample.labels, sample.value))
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise RunnerError(f"The page of counters is no Prometheus text: {error}.") from None
+        raise RunnerError(f"the page of counters is no Prometheus text: {error}") from None
     return found
 
 
@@ -79,9 +79,7 @@ def _wanted_lines(page: str, names: CounterNames) -> str:
     """The lines about the wanted series: the parser's time grows with the square of a line's
     length, and what a runner says of other things need not be right."""
     if len(page) > LARGEST_PAGE:
-        raise RunnerError(
-            f"The page of counters is longer than {LARGEST_PAGE >> 20} Mi characters."
-        )
+        raise RunnerError(f"the page of counters is longer than {LARGEST_PAGE >> 20} Mi characters")
     series = [names.drafted, names.accepted, names.steps, names.per_position]
     either = "|".join(
         f"{re.escape(name.removesuffix('_total'))}(?:_total)?" for name in series if name
@@ -89,13 +87,13 @@ def _wanted_lines(page: str, names: CounterNames) -> str:
     wanted = re.compile(rf"(?:# (?:TYPE|HELP) +)?(?:{either})(?=[ \t{{])")
     lines = [line for line in page.split("\n") if wanted.match(line)]
     if any(len(line) > LONGEST_LINE for line in lines):
-        raise RunnerError(f"A line of the counters is longer than {LONGEST_LINE} characters.")
+        raise RunnerError(f"a line of the counters is longer than {LONGEST_LINE} characters")
     return "\n".join([*lines, ""])
 
 
 def _total(found: Mapping[str, list[_Sample]], name: str) -> int:
     if name not in found:
-        raise RunnerError(f"The counter {name} is not exposed by this build of the runner.")
+        raise RunnerError(f"the counter {name} is not exposed by this build of the runner")
     return sum(_whole(name, sample.value) for sample in found[name])
 
 
@@ -106,10 +104,10 @@ def _per_position(found: Mapping[str, list[_Sample]], names: CounterNames) -> tu
     for sample in found.get(names.per_position, []):
         label = sample.labels.get(names.position_label, "")
         if not (label.isascii() and label.isdigit() and len(label) <= 4):
-            raise RunnerError(f"{names.per_position}: {label[:40]!r} is not a draft position.")
+            raise RunnerError(f"{names.per_position}: {label[:40]!r} is not a draft position")
         position = int(label)
         if position >= MOST_POSITIONS:
-            raise RunnerError(f"{names.per_position}: {position} is not a draft position.")
+            raise RunnerError(f"{names.per_position}: {position} is not a draft position")
         counts[position] = counts.get(position, 0) + _whole(names.per_position, sample.value)
     return tuple(counts.get(position, 0) for position in range(max(counts, default=-1) + 1))
 
@@ -118,6 +116,6 @@ def _whole(name: str, value: float) -> int:
     # The comparison is also false for NaN.
     if not 0 <= value <= LARGEST_TOTAL or value != int(value):
         raise RunnerError(
-            f"The counter {name} reads {value}, which is no number of tokens or steps."
+            f"the counter {name} reads {value}, which is no number of tokens or steps"
         )
     return int(value)

@@ -150,7 +150,7 @@ class EventStream:
                     self._at, data = piece
                     texts = self._decoder.feed(data)
             except ValueError as error:
-                raise RequestError(f"The server's event stream is broken: {error}.") from None
+                raise RequestError(f"the server's event stream is broken: {error}") from None
             self._ready.extend(Event(self._at, text) for text in texts)
         return self._ready.popleft()
 
@@ -184,7 +184,7 @@ async def open_stream(
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
             body = await exchange.rest(2**20)
             raise RequestError(
-                f"The server answered with {kind or 'no content type'} (HTTP {head.status_code}), "
+                f"the server answered with {kind or 'no content type'} (HTTP {head.status_code}), "
                 f"not with an event stream: {_message(body)}"
             )
         yield EventStream(exchange)
@@ -206,7 +206,7 @@ async def fetch(url: str, payload: Mapping[str, JSON] | None = None, *, timeout_
     finally:
         exchange.close()
     if len(body) > LARGEST_BODY:
-        raise RequestError(f"The answer of {url} is larger than {LARGEST_BODY >> 20} MiB.")
+        raise RequestError(f"the answer of {url} is larger than {LARGEST_BODY >> 20} MiB")
     return Reply(head.status_code, body)
 
 
@@ -236,7 +236,7 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
-            self.fail(RequestError(f"The server broke the connection: {exc}.", server_lost=True))
+            self.fail(RequestError(f"the server broke the connection: {exc}", server_lost=True))
         self.ended = True
         self._wake()
 
@@ -297,7 +297,7 @@ class _Exchange:
         host, port, target, authority = _split(url)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        late = RequestError(f"The request had no end after {timeout_s:g} s.")
+        late = RequestError(f"the request had no end after {timeout_s:g} s")
         try:
             async with asyncio.timeout_at(until):
                 _, wire = await loop.create_connection(_Wire, host, port)
@@ -308,7 +308,7 @@ class _Exchange:
             known = error.errno is not None and error.errno > 0
             reason = os.strerror(error.errno) if known and error.errno else str(error)
             raise RequestError(
-                f"No connection to {authority}: {reason}.", server_lost=True
+                f"no connection to {authority}: {reason}", server_lost=True
             ) from None
         body = b"" if payload is None else json.dumps(payload).encode()
         exchange = cls(wire, loop.call_at(until, wire.fail, late), time.perf_counter())
@@ -326,7 +326,7 @@ class _Exchange:
         try:
             request = h11.Request(method=method, target=target, headers=fields)
         except h11.LocalProtocolError as error:
-            raise UsageError(f"Not a valid address or header: {error}.") from None
+            raise UsageError(f"not a valid address or header: {error}") from None
         message = self._http.send(request) or b""
         if body:
             message += self._http.send(h11.Data(data=body)) or b""
@@ -344,7 +344,7 @@ class _Exchange:
                 return event
             if not isinstance(event, h11.InformationalResponse):
                 raise RequestError(
-                    "The server closed the connection without an answer.", server_lost=True
+                    "the server closed the connection without an answer", server_lost=True
                 )
 
     async def body(self) -> tuple[float, bytes] | None:
@@ -373,9 +373,9 @@ class _Exchange:
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
             if self._wire.ended:
-                reason = "The server closed the connection before the end of its answer."
+                reason = "the server closed the connection before the end of its answer"
                 raise RequestError(reason, server_lost=True) from None
-            raise RequestError(f"The server does not speak HTTP as it should: {error}.") from None
+            raise RequestError(f"the server does not speak HTTP as it should: {error}") from None
         return event
 
 
@@ -385,9 +385,9 @@ def _split(url: str) -> tuple[str, int, str, str]:
         parts = urlsplit(url)
         port = parts.port or 80
     except ValueError as error:
-        raise UsageError(f"Not a valid address: {url!r}: {error}.") from None
+        raise UsageError(f"not a valid address: {url!r}: {error}") from None
     if parts.scheme != "http" or not parts.hostname:
-        raise UsageError(f"Not an address that starts with http://: {url!r}.")
+        raise UsageError(f"not an address that starts with http://: {url!r}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.hostname, port, target, parts.netloc.rpartition("@")[2]
 
