@@ -99,10 +99,10 @@ def _messages(line: _Line) -> tuple[Message, ...]:
 
 def _message(line: _Line, entry: object) -> Message:
     if not isinstance(entry, dict):
-        raise line.error(f'a message must be {{"role": ..., "content": ...}}, not {entry!r:.60}.')
+        raise line.error(f'a message must be {{"role": ..., "content": ...}}, not {_shown(entry)}.')
     role, content = entry.get("role"), entry.get("content")
     if role not in ROLES:
-        raise line.error(f'"role" must be one of {", ".join(ROLES)}, not {role!r:.60}.')
+        raise line.error(f'"role" must be one of {", ".join(ROLES)}, not {_shown(role)}.')
     if not isinstance(content, str):
         raise line.error(f'"content" must be a text, not {_kind_of(content)}.')
     return Message(role, line.checked(content, "content"))
@@ -195,6 +195,10 @@ def _recognise(line: _Line) -> Format:
         f"no known prompt: expected {OWN_FORM}, "
         "or a line of HumanEval, MT-Bench or Spec-Bench questions."
     )
+
+
+def _shown(value: object) -> str:
+    return f"{value!r:.60}" if isinstance(value, str) else _kind_of(value)
 
 
 def _kind_of(value: object) -> str:

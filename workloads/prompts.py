@@ -57,6 +57,8 @@ def _load_file(given: str) -> Workload:
 
 def _read(given: str, shown: str) -> bytes:
     """The file's bytes, unzipped if they are gzip."""
+    if not given:
+        raise WorkloadError(_not_found(given, shown))  # Path("") would be the current folder.
     try:
         with Path(given).expanduser().open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -71,7 +73,7 @@ def _read(given: str, shown: str) -> bytes:
         raise WorkloadError(f"{shown} is damaged gzip. Unzip it, or fetch it again.") from None
     except (OSError, ValueError, RuntimeError) as error:
         # ValueError: a NUL in the path. RuntimeError: '~name' of a user who does not exist.
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
         raise WorkloadError(
             f"Cannot read {shown}: {reason}. Check the path and its permissions."
         ) from None
