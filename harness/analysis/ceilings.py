@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from harness.analysis.run_data import RunData
 from harness.models.facts import ModelFacts
 from harness.records import Arm, Manifest
-from harness.theory.ceiling import decode_ceiling
+from harness.theory.ceiling import decode_ceiling, kv_bytes_as
+
+PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")
+"""How llama.cpp calls the devices that read the processor's memory."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +53,30 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
     bandwidth = _bandwidth(manifest, arm, target)
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
-    tau, draft_tokens, draft_bytes = 1.0, 0.0, 0
+    tau, draft_tokens, draft_bytes = 1.0, 0, 0.0
     if arm.method != "none":
         if measured.acceptance_length is None:
             raise _UnknownError("acceptance length not exposed")
         tau = measured.acceptance_length
-    if arm.draft_model is not None:
-        draft_bytes = _facts(manifest, arm.draft_model, "draft model").active_bytes
+    if arm.draft_model is not None and arm.draft_tokens:
+        draft = _facts(manifest, arm.draft_model, "draft model")
         if measured.drafted_per_step is None:
             raise _UnknownError("drafted tokens not exposed")
-        draft_tokens = measured.drafted_per_step
-    return decode_ceiling(
-        bandwidth,
-        target.active_bytes,
-        target.kv_bytes_per_token,
-        measured.depth,
-        tau=tau,
-        draft_tokens=draft_tokens,
-        draft_active_bytes=draft_bytes,
-    )
+        draft_tokens = arm.draft_tokens
+        # A drafter may stop before k, when it is unsure: count the passes that it really made.
+        draft_bytes = draft.active_bytes * measured.drafted_per_step / draft_tokens
+    try:
+        return decode_ceiling(
+            bandwidth,
+            target.active_bytes,
+            _kv_bytes(arm, target),
+            measured.depth,
+            tau=tau,
+            draft_tokens=draft_tokens,
+            draft_active_bytes=draft_bytes,
+        )
+    except ValueError as error:
+        raise _UnknownError(f"the runner's counts contradict each other: {error}") from error
 
 
 def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
@@ -78,19 +86,35 @@ def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
     return facts
 
 
+def _kv_bytes(arm: Arm, target: ModelFacts) -> float:
+    """Bytes of keys and values of one token under the arm's cache types (llama.cpp's options)."""
+    types = {key: str(value) for key, value in arm.options}
+    keys, values = types.get("cache-type-k", "f16"), types.get("cache-type-v", "f16")
+    try:
+        return kv_bytes_as(target.kv_bytes_per_token, keys, values)
+    except ValueError as error:
+        raise _UnknownError(str(error)) from error
+
+
 def _bandwidth(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
     """Bytes a second of the memory that holds the weights."""
     machine = manifest.machine
-    runner = next((runner for runner in manifest.runners if runner.name == arm.runner), None)
-    if runner is not None and runner.devices:
-        if len(machine.gpus) != 1:
-            raise _UnknownError("it is not known which device holds the weights")
+    if machine.gpus and _accelerators(manifest, arm):
+        if len(machine.gpus) > 1:
+            raise _UnknownError("it is not known how the weights are spread over the GPUs")
         if machine.gpus[0].bandwidth_bytes_per_s is None:
             raise _UnknownError("the GPU's memory bandwidth is not known")
         return machine.gpus[0].bandwidth_bytes_per_s
+    # Without a GPU of its own memory the processor's reading holds: on Apple silicon both share it.
     if machine.bandwidth is None:
         raise _UnknownError("memory bandwidth not measured")
     cache = machine.last_level_cache_bytes
     if cache is not None and target.active_bytes <= cache:
         raise _UnknownError("the weights fit in the processor's cache: memory is no limit")
     return machine.bandwidth.bytes_per_s
+
+
+def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:
+    """Devices of the arm's runner that are not the processor or a library that runs on it."""
+    devices = next((info.devices for info in manifest.runners if info.name == arm.runner), ())
+    return [device for device in devices if not device.upper().startswith(PROCESSOR_DEVICES)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from harness.analysis.pairing import pairs
 from harness.records import Sample
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     IDENTICAL = "identical"
     DIFFERENT = "different"
     NOT_COMPARABLE = "not comparable"

@@ -1,0 +1,242 @@
+"""Everything a report says, in order and free of any format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.run_data import RunData
+from harness.analysis.summary import TrialSummary, summarise
+from harness.analysis.winner import find_winners
+from harness.records import Launch, ModelInfo, Session
+from harness.report import numbers
+from harness.report.headlines import headline
+from harness.report.tables import Table, detail_table, failure_table, main_table
+
+
+@dataclass(frozen=True)
+class Fact:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class FactGroup:
+    heading: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to start one setting by hand."""
+
+    setting: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The words and figures of a report; `rows` are what all of its numbers come from."""
+
+    title: str
+    subtitle: str
+    headlines: tuple[str, ...]
+    rows: tuple[TrialSummary, ...]
+    table: Table
+    remarks: tuple[str, ...]
+    """What the table could not say, and why."""
+    details: Table
+    failures: Table
+    machine: FactGroup
+    runners: tuple[FactGroup, ...]
+    models: tuple[FactGroup, ...]
+    method: FactGroup
+    commands: tuple[Command, ...]
+    files: tuple[Fact, ...]
+    legend: tuple[Fact, ...]
+
+
+FILES = (
+    Fact("manifest.json", "what was to be measured: settings, prompts, machine, models"),
+    Fact("samples.jsonl", "one line for each request: every number above is made of these"),
+    Fact("launches.jsonl", "each start of a runner, with its command line"),
+    Fact("sessions.jsonl", "where the wall time went"),
+    Fact("logs/", "what the runners wrote"),
+    Fact("summary.csv", "the rows above as plain numbers"),
+    Fact("figures/", "the figures as SVG"),
+)
+
+LEGEND = (
+    Fact("tok/s", "decode rate: tokens per second after the first burst; median of the samples"),
+    Fact("[a, b]", "95% bootstrap interval; none where too few values or equal ones carry none"),
+    Fact(
+        "speed-up",
+        "geometric mean of the decode rates divided by plain's, the same prompt in the same round",
+    ),
+    Fact("draft tokens (k)", "tokens proposed for one verification"),
+    Fact("acceptance", "accepted / drafted tokens, over all steps"),
+    Fact("τ", "acceptance length: tokens a decode step, the target's own included"),
+    Fact("lossless", "whether the answer is plain's, token by token"),
+    Fact("ceiling", "tok/s that the memory bandwidth allows at the measured τ and depth"),
+    Fact("of ceiling", "decode rate / ceiling"),
+    Fact("not exposed", "the runner does not tell; this is not 0"),
+)
+
+
+def build_report(run: RunData) -> Report:
+    """Analyse a run and put what came of it into words."""
+    rows = summarise(run)
+    contests = find_winners(run, rows)
+    manifest = run.manifest
+    return Report(
+        title=manifest.name,
+        subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
+        headlines=tuple(headline(contest, contests) for contest in contests),
+        rows=rows,
+        table=main_table(rows),
+        remarks=_remarks(rows),
+        details=detail_table(rows),
+        failures=failure_table(rows),
+        machine=_machine(run),
+        runners=tuple(
+            FactGroup(
+                runner.name,
+                (
+                    Fact("version", runner.version),
+                    Fact("where", runner.where),
+                    Fact("devices", ", ".join(runner.devices) or "none but the processor"),
+                    Fact("acceptance from", runner.acceptance_source),
+                ),
+            )
+            for runner in manifest.runners
+        ),
+        models=tuple(_model(model) for model in manifest.models),
+        method=_method(run),
+        commands=_commands(run, rows),
+        files=FILES,
+        legend=LEGEND,
+    )
+
+
+def wall_time(sessions: Sequence[Session]) -> str | None:
+    """'812 s: 41.0% loading, 58.6% waiting for tokens, 0.4% the harness itself'."""
+    wall = sum(session.wall_s for session in sessions)
+    if wall <= 0:
+        return None
+    loading = sum(session.loading_s for session in sessions) / wall
+    waiting = sum(session.waiting_s for session in sessions) / wall
+    own = sum(session.harness_s for session in sessions) / wall
+    return (
+        f"{numbers.seconds(wall)}: {numbers.percent(loading)} loading, "
+        f"{numbers.percent(waiting)} waiting for tokens, {numbers.percent(own)} the harness itself"
+    )
+
+
+def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
+    """The reasons for empty cells, each said once."""
+    measured = [row for row in rows if row.failure is None]
+    ceilings = Counter(row.ceiling.reason for row in measured if row.ceiling.reason is not None)
+    lossless = Counter(
+        row.lossless.reason
+        for row in measured
+        if row.lossless.reason is not None and not row.arm.is_plain
+    )
+    return (
+        *(f"No ceiling for {_rows(count)}: {reason}." for reason, count in ceilings.items()),
+        *(f"Not compared with plain, {_rows(n)}: {reason}." for reason, n in lossless.items()),
+    )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _machine(run: RunData) -> FactGroup:
+    machine = run.manifest.machine
+    facts = [
+        Fact("processor", machine.cpu),
+        Fact("cores", f"{machine.cores} ({machine.threads} threads usable)"),
+        Fact("memory", numbers.gigabytes(machine.memory_bytes)),
+        Fact("system", machine.system),
+        Fact("python", machine.python),
+    ]
+    if machine.last_level_cache_bytes is not None:
+        facts.insert(2, Fact("last cache", numbers.gigabytes(machine.last_level_cache_bytes)))
+    bandwidth = machine.bandwidth
+    facts.append(
+        Fact(
+            "memory bandwidth",
+            "not measured"
+            if bandwidth is None
+            else f"{numbers.bandwidth(bandwidth.bytes_per_s)} read, best of "
+            f"{len(bandwidth.readings)} with {bandwidth.threads} threads",
+        )
+    )
+    if machine.virtual is not None:
+        facts.append(Fact("virtual machine", "yes" if machine.virtual else "no"))
+    for gpu in machine.gpus:
+        parts = [gpu.name]
+        if gpu.memory_bytes is not None:
+            parts.append(numbers.gigabytes(gpu.memory_bytes))
+        if gpu.bandwidth_bytes_per_s is not None:
+            parts.append(f"{numbers.bandwidth(gpu.bandwidth_bytes_per_s)} nominal")
+        if gpu.driver is not None:
+            parts.append(f"driver {gpu.driver}")
+        facts.append(Fact("GPU", ", ".join(parts)))
+    return FactGroup("Machine", tuple(facts))
+
+
+def _model(model: ModelInfo) -> FactGroup:
+    facts = [
+        Fact("file", f"{numbers.gigabytes(model.size)}, SHA-256 {model.sha256}"),
+    ]
+    known = model.facts
+    if known is None:
+        facts.append(Fact("header", "could not be read"))
+        return FactGroup(model.path, tuple(facts))
+    name = [known.name or "unnamed", known.architecture, known.format]
+    if known.quantization is not None:
+        name.append(known.quantization)
+    facts += [
+        Fact("model", ", ".join(name)),
+        Fact("parameters", f"{known.parameters / 1e9:.3g} B in {known.layers} layers"),
+        Fact("read per token", f"{numbers.gigabytes(known.active_bytes)} of weights"),
+        Fact("KV cache", f"{numbers.gigabytes(known.kv_bytes_per_token)} a token at F16"),
+    ]
+    if known.experts is not None:
+        facts.append(Fact("experts", f"{known.experts_used} of {known.experts} a token"))
+    if known.mtp_layers:
+        facts.append(Fact("MTP layers", str(known.mtp_layers)))
+    return FactGroup(model.path, tuple(facts))
+
+
+def _method(run: RunData) -> FactGroup:
+    manifest = run.manifest
+    prompts = Counter(prompt.workload for prompt in manifest.prompts)
+    interrupted = sum(session.interrupted for session in run.sessions)
+    facts = [
+        Fact("rounds", str(manifest.repeats)),
+        Fact("order", f"settings shuffled in each round, seed {manifest.seed}"),
+        Fact("prompts", ", ".join(f"{count} {name}" for name, count in prompts.items())),
+        Fact("max tokens", ", ".join(map(str, manifest.max_tokens))),
+        Fact(
+            "temperature",
+            "0 (greedy)" if manifest.temperature == 0 else f"{manifest.temperature:g}",
+        ),
+        Fact("context", str(manifest.context)),
+        Fact("wall time", wall_time(run.sessions) or "not recorded"),
+        Fact("sessions", f"{len(run.sessions)}, {interrupted} of them interrupted"),
+    ]
+    return FactGroup("How it was measured", tuple(facts))
+
+
+def _commands(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Command, ...]:
+    """One command for each arm: that of its first launch that came up, if any did."""
+    found: dict[str, Launch] = {}
+    for launch in sorted(run.launches, key=lambda launch: launch.status != "ok"):
+        found.setdefault(launch.arm, launch)
+    settings = {row.arm.id: row.setting for row in rows}
+    return tuple(
+        Command(setting, found[arm].command) for arm, setting in settings.items() if arm in found
+    )

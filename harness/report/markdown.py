@@ -1,0 +1,66 @@
+"""The report as GitHub-flavoured Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.report import escape
+from harness.report.content import Fact, FactGroup, Report
+from harness.report.figures import Figure
+from harness.report.tables import Table
+
+
+def render(report: Report, figures: Sequence[Figure]) -> str:
+    """A whole document; `figures` are linked as figures/NAME.svg beside it."""
+    return "\n\n".join(_blocks(report, figures)) + "\n"
+
+
+def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
+    yield f"# {escape.markdown(report.title)}"
+    yield escape.markdown(report.subtitle)
+    yield "\n".join(f"- **{escape.markdown(line)}**" for line in report.headlines)
+    yield "## Results"
+    yield _table(report.table)
+    if report.remarks:
+        yield "\n".join(f"- {escape.markdown(remark)}" for remark in report.remarks)
+    for figure in figures:
+        yield f"![{escape.markdown(figure.title)}](figures/{figure.name}.svg)"
+    if report.failures.rows:
+        yield "## Failures"
+        yield _table(report.failures)
+    yield "## Behind the results"
+    yield _table(report.details)
+    yield from _group(report.machine, "##")
+    yield "## Runners"
+    for group in report.runners:
+        yield from _group(group, "###")
+    yield "## Models"
+    for group in report.models:
+        yield from _group(group, "###")
+    yield from _group(report.method, "##")
+    yield "## Commands"
+    for command in report.commands:
+        yield f"{escape.markdown(command.setting)}:"
+        yield escape.markdown_fence(command.command)
+    yield from _group(FactGroup("Files", report.files), "##")
+    yield from _group(FactGroup("Words", report.legend), "##")
+
+
+def _group(group: FactGroup, level: str) -> Iterator[str]:
+    yield f"{level} {escape.markdown(group.heading)}"
+    yield "\n".join(map(_fact, group.facts))
+
+
+def _fact(fact: Fact) -> str:
+    return f"- {escape.markdown(fact.name)}: {escape.markdown(fact.value)}"
+
+
+def _table(table: Table) -> str:
+    rules = ["---:" if column.align == "right" else "---" for column in table.columns]
+    lines = [[column.heading for column in table.columns], *table.rows]
+    cells = [[_cell(text) for text in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rules, *cells[1:]))
+
+
+def _cell(text: str) -> str:
+    return "<br>".join(escape.markdown(entry) for entry in text.split("\n"))

@@ -1,0 +1,62 @@
+"""How numbers are printed: the same in every format."""
+
+from __future__ import annotations
+
+from harness.analysis.statistics import Estimate
+
+UNKNOWN = "–"
+NOT_EXPOSED = "not exposed"
+
+
+def rate(value: float) -> str:
+    """Three or more digits: '162.6', '41.3', '6.72'."""
+    return f"{value:.{_rate_decimals(value)}f}"
+
+
+def rate_estimate(estimate: Estimate) -> str:
+    """'41.3 [40.9, 41.8]', or the value alone where it has no interval."""
+    return _estimate(estimate, _rate_decimals(estimate.value))
+
+
+def speedup(estimate: Estimate, unit: str = "x") -> str:
+    """'1.32x [1.25, 1.40]'."""
+    return _estimate(estimate, 2, unit)
+
+
+def percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.9995 else f"{share:.0%}"
+
+
+def whole_percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def length(value: float) -> str:
+    """Tokens a step."""
+    return f"{value:.2f}"
+
+
+def seconds(value: float) -> str:
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+
+def gigabytes(value: float) -> str:
+    """Powers of ten, as bandwidths are given."""
+    return f"{value / 1e9:.2f} GB" if value >= 1e8 else f"{value / 1e6:.1f} MB"
+
+
+def bandwidth(bytes_per_s: float) -> str:
+    return f"{bytes_per_s / 1e9:.1f} GB/s"
+
+
+def _estimate(estimate: Estimate, decimals: int, unit: str = "") -> str:
+    value = f"{estimate.value:.{decimals}f}{unit}"
+    if estimate.interval is None:
+        return value
+    return f"{value} [{estimate.interval.low:.{decimals}f}, {estimate.interval.high:.{decimals}f}]"
+
+
+def _rate_decimals(value: float) -> int:
+    return 1 if value >= 10 else 2

@@ -1,0 +1,46 @@
+"""Writes every report of a run into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.analysis.run_data import RunData
+from harness.report import csv, html, markdown
+from harness.report.content import build_report
+from harness.report.figures import draw_figures
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the reports are."""
+
+    markdown: Path
+    html: Path
+    csv: Path
+    figures: tuple[Path, ...]
+
+
+def write_reports(run: RunData, folder: Path) -> Written:
+    """Write report.md, report.html, summary.csv and figures/*.svg; older ones are replaced.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    report = build_report(run)
+    figures = draw_figures(report.rows)
+    drawings = folder / "figures"
+    drawings.mkdir(parents=True, exist_ok=True)
+    for stale in drawings.glob("*.svg"):
+        stale.unlink()
+    return Written(
+        markdown=_write(folder / "report.md", markdown.render(report, figures)),
+        html=_write(folder / "report.html", html.render(report, figures)),
+        csv=_write(folder / "summary.csv", csv.render(report.rows)),
+        figures=tuple(_write(drawings / f"{figure.name}.svg", figure.svg) for figure in figures),
+    )
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
