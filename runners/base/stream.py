@@ -150,7 +150,8 @@ class EventStream:
                     self._at, data = piece
                     texts = self._decoder.feed(data)
             except ValueError as error:
-                raise RequestError(f"the server's event stream is broken: {error}") from None
+                reason = f"the server's event stream is broken: {error}"
+                raise RequestError(reason, server_lost=piece is None) from None
             self._ready.extend(Event(self._at, text) for text in texts)
         return self._ready.popleft()
 
