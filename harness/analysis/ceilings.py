@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.analysis.run_data import RunData
 from harness.models.facts import ModelFacts
 from harness.records import Arm, Manifest
+from harness.run_folder import RunData
 from harness.theory.ceiling import decode_ceiling, kv_bytes_as
 
 PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")

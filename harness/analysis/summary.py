@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from harness.analysis.ceilings import Ceiling, Measured, trial_ceiling
 from harness.analysis.doubt import count_marks
 from harness.analysis.loops import find_loop
 from harness.analysis.lossless import Lossless, Verdict, compare
 from harness.analysis.pairing import ratios
-from harness.analysis.run_data import RunData
 from harness.analysis.settings import setting_names
 from harness.analysis.statistics import (
     Estimate,
@@ -21,6 +19,7 @@ from harness.analysis.statistics import (
     median_estimate,
 )
 from harness.records import Arm, Launch, Sample
+from harness.run_folder import RunData
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,11 @@ class TrialSummary:
     lossless: Lossless
     """For a plain arm: its answers against its own of the round before."""
     ceiling: Ceiling
+    ceiling_share: float | None
+    """Decode rate / ceiling: 1 is all that the memory allows."""
     loops: int
     """Answers that end in a loop."""
     notes: tuple[str, ...]
-
-    @cached_property
-    def ceiling_share(self) -> float | None:
-        """Achieved share of the ceiling (1 is all of it)."""
-        if self.decode_rate is None or self.ceiling.rate is None:
-            return None
-        return self.decode_rate.value / self.ceiling.rate
 
 
 def summarise(run: RunData) -> tuple[TrialSummary, ...]:
@@ -148,6 +142,7 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
         peak_memory=None,
         lossless=Lossless(Verdict.NOT_COMPARABLE, reason="the setting failed"),
         ceiling=Ceiling(None, "the setting failed"),
+        ceiling_share=None,
         loops=0,
         notes=(),
     )
@@ -156,9 +151,11 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
     speculating = Speculating() if arm.method == "none" else _speculating(ok)
     measured = Measured(_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
     reference = _round_before(ok) if arm.is_plain else trial.plain
+    decode_rate = median_estimate([s.decode_rate for s in ok if s.decode_rate is not None])
+    ceiling = trial_ceiling(run, arm, measured)
     row = replace(
         row,
-        decode_rate=median_estimate([s.decode_rate for s in ok if s.decode_rate is not None]),
+        decode_rate=decode_rate,
         speedup=None if arm.is_plain else geometric_mean_estimate(ratios(ok, trial.plain)),
         speculating=speculating,
         ttft_s=median([s.ttft_s for s in ok if s.ttft_s is not None]),
@@ -167,7 +164,8 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
             (s.runner_peak_memory for s in ok if s.runner_peak_memory is not None), default=None
         ),
         lossless=compare(ok, reference, temperature=run.manifest.temperature),
-        ceiling=trial_ceiling(run, arm, measured),
+        ceiling=ceiling,
+        ceiling_share=decode_rate.value / ceiling.rate if decode_rate and ceiling.rate else None,
         loops=sum(find_loop(sample) is not None for sample in ok),
     )
     return replace(row, notes=_notes(row, trial))

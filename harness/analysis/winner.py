@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.analysis.pairing import ratios
-from harness.analysis.run_data import RunData
 from harness.analysis.statistics import geometric_mean_estimate
 from harness.analysis.summary import TrialSummary
 from harness.records import Sample
+from harness.run_folder import RunData
 
 FEW_PAIRS = 6
 """With n pairs, all of them favour a setting that gains nothing in 1 of 2^n cases. Below six that

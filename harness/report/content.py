@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.run_data import RunData
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import find_winners
 from harness.records import Launch, ModelInfo, Session
 from harness.report import numbers
 from harness.report.headlines import headline
 from harness.report.tables import Table, detail_table, failure_table, main_table
+from harness.run_folder import RunData
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from harness.analysis.run_data import RunData
 from harness.report import escape
 from harness.report.content import Report, build_report, wall_time
 from harness.report.tables import (
@@ -18,6 +17,7 @@ from harness.report.tables import (
     Column,
     main_table,
 )
+from harness.run_folder import RunData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.analysis.run_data import RunData
 from harness.report import csv, html, markdown
 from harness.report.content import build_report
 from harness.report.figures import draw_figures
+from harness.run_folder import RunData
 
 
 @dataclass(frozen=True)
