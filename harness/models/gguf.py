@@ -218,7 +218,9 @@ class _Reader:
 
     def _skip_strings(self, count: int) -> None:
         self._strings += count
-        if self._strings > MOST_STRINGS or count * 8 > len(self._data) - self._at:
+        if count * 8 > len(self._data) - self._at:
+            raise self._cut_off()
+        if self._strings > MOST_STRINGS:
             raise self._damaged(f"its header claims an array of {count} strings")
         # The one hot loop: a vocabulary and its merges are up to a million strings.
         data, at, size = self._data, self._at, len(self._data)

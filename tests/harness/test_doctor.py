@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from harness import doctor
+from harness.doctor import Diagnosis, examine
+from harness.doctor_view import render
+from harness.machine.bandwidth import Bandwidth, BandwidthError
+from harness.machine.fingerprint import Gpu, Machine
+from runners.base.contract import Found, LaunchSpec, MethodSupport, Missing, Server
+
+BANDWIDTH = Bandwidth(
+    bytes_per_s=18.4e9, readings=(17e9, 18.4e9), threads=2, buffer_bytes=840 << 20
+)
+
+
+class Searched:
+    """A runner of which only `find` is asked; nothing here can be launched."""
+
+    name = "searched"
+    needs_model = True
+
+    def __init__(self, result: Found | Missing | Exception) -> None:
+        self.result = result
+
+    def find(self) -> Found | Missing:
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def check(self, spec: LaunchSpec) -> None:
+        raise NotImplementedError
+
+    def is_speculation_option(self, option: str) -> bool:
+        raise NotImplementedError
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        raise NotImplementedError
+
+    async def start(self, spec: LaunchSpec, log: object, timeout_s: float) -> Server:
+        raise NotImplementedError
+
+
+FOUND = Found(
+    version="b1234",
+    where="/opt/[red]bin[/red]/llama-server",
+    methods=(
+        MethodSupport("none", supported=True),
+        MethodSupport("mtp", supported=False, note="the model needs MTP heads " + "x" * 100),
+    ),
+    acceptance_source="/metrics counters",
+    devices=("CPU", "CUDA0"),
+)
+RUNNERS = {
+    "llama.cpp": Searched(FOUND),
+    "vllm": Searched(Missing(reason="no vllm on PATH", advice="pip install vllm")),
+    "broken": Searched(OSError("exec [bold]format\x1b[2J\nerror")),
+}
+
+
+@pytest.fixture
+def diagnosis(monkeypatch: pytest.MonkeyPatch) -> Diagnosis:
+    monkeypatch.setattr(doctor, "measure_read_bandwidth", lambda: BANDWIDTH)
+    return examine(RUNNERS)
+
+
+def printed(diagnosis: Diagnosis, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
+    console.print(render(diagnosis))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_runners_are_found_or_missing(diagnosis: Diagnosis) -> None:
+    found, missing, broken = diagnosis.runners
+    assert (found.name, found.found, found.version) == ("llama.cpp", True, "b1234")
+    assert found.where == FOUND.where
+    assert found.methods == FOUND.methods
+    assert found.reason is None
+    assert (missing.found, missing.reason, missing.advice) == (
+        False,
+        "no vllm on PATH",
+        "pip install vllm",
+    )
+    assert not broken.found
+    assert "OSError: exec" in (broken.reason or "")
+    assert broken.advice
+
+
+def test_the_bandwidth_is_measured_unless_not_wanted(
+    diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert diagnosis.machine.bandwidth == BANDWIDTH
+
+    def fail() -> Bandwidth:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(doctor, "measure_read_bandwidth", fail)
+    assert examine({}, measure=False).machine.bandwidth is None
+
+
+def test_a_bandwidth_that_cannot_be_measured_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Bandwidth:
+        raise BandwidthError("too little free memory")
+
+    monkeypatch.setattr(doctor, "measure_read_bandwidth", fail)
+    diagnosis = examine({})
+    assert diagnosis.machine.bandwidth is None
+    assert diagnosis.notes == ("too little free memory",)
+    assert "  too little free memory" in map(str.rstrip, printed(diagnosis))
+
+
+def test_json_and_back(diagnosis: Diagnosis) -> None:
+    text = diagnosis.model_dump_json(indent=2)
+    assert Diagnosis.model_validate_json(text) == diagnosis
+    runner = json.loads(text)["runners"][0]
+    assert runner["methods"][1]["method"] == "mtp"
+    assert runner["methods"][1]["supported"] is False
+
+
+def test_texts_are_shown_as_they_are(diagnosis: Diagnosis) -> None:
+    lines = printed(diagnosis)
+    text = "\n".join(lines)
+    assert "/opt/[red]bin[/red]/llama-server" in text
+    assert r"exec [bold]format\x1b[2J error" in text
+    assert "\x1b" not in text
+    assert "18.4 GB/s read, 2 threads over 840 MiB, best of 2" in text
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_nothing_is_wider_than_the_terminal_or_lost(diagnosis: Diagnosis, width: int) -> None:
+    lines = printed(diagnosis, width)
+    assert max(map(len, lines)) <= width
+    assert sum(line.count("x") for line in lines) >= 100
+
+
+def test_gpus_are_shown() -> None:
+    machine = Machine(
+        system="Linux 6.1 x86_64",
+        python="CPython 3.12.0",
+        cpu="Some CPU",
+        cores=8,
+        threads=16,
+        last_level_cache_bytes=None,
+        memory_bytes=64 << 30,
+        gpus=(
+            Gpu(
+                name="RTX [3090]",
+                memory_bytes=24 << 30,
+                bandwidth_bytes_per_s=936e9,
+                driver="570.1",
+            ),
+            Gpu(name="Unknown", memory_bytes=None, bandwidth_bytes_per_s=None),
+        ),
+    )
+    text = "\n".join(printed(Diagnosis(machine=machine, runners=())))
+    assert "RTX [3090], 24.0 GiB, 936 GB/s nominal, driver 570.1" in text
+    assert "Unknown" in text
+    assert "not measured" in text
+    assert "none known" in text
