@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from harness.doctor import Diagnosis, examine
 from harness.doctor_view import render
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
-from runners.base.contract import Found, LaunchSpec, MethodSupport, Missing, Server
+from runners.base.contract import Found, MethodSupport, Missing, Runner
 
 BANDWIDTH = Bandwidth(
     bytes_per_s=18.4e9, readings=(17e9, 18.4e9), threads=2, buffer_bytes=840 << 20
@@ -19,10 +20,7 @@ BANDWIDTH = Bandwidth(
 
 
 class Searched:
-    """A runner of which only `find` is asked; nothing here can be launched."""
-
-    name = "searched"
-    needs_model = True
+    """The one question that the doctor asks of a runner."""
 
     def __init__(self, result: Found | Missing | Exception) -> None:
         self.result = result
@@ -32,17 +30,9 @@ class Searched:
             raise self.result
         return self.result
 
-    def check(self, spec: LaunchSpec) -> None:
-        raise NotImplementedError
 
-    def is_speculation_option(self, option: str) -> bool:
-        raise NotImplementedError
-
-    def reproduce(self, spec: LaunchSpec) -> str:
-        raise NotImplementedError
-
-    async def start(self, spec: LaunchSpec, log: object, timeout_s: float) -> Server:
-        raise NotImplementedError
+def runner(result: Found | Missing | Exception) -> Runner:
+    return cast("Runner", Searched(result))
 
 
 FOUND = Found(
@@ -56,9 +46,9 @@ FOUND = Found(
     devices=("CPU", "CUDA0"),
 )
 RUNNERS = {
-    "llama.cpp": Searched(FOUND),
-    "vllm": Searched(Missing(reason="no vllm on PATH", advice="pip install vllm")),
-    "broken": Searched(OSError("exec [bold]format\x1b[2J\nerror")),
+    "llama.cpp": runner(FOUND),
+    "vllm": runner(Missing(reason="no vllm on PATH", advice="pip install vllm")),
+    "broken": runner(OSError("exec [bold]format\x1b[2J\nerror")),
 }
 
 
@@ -117,9 +107,9 @@ def test_a_bandwidth_that_cannot_be_measured_is_a_note(monkeypatch: pytest.Monke
 def test_json_and_back(diagnosis: Diagnosis) -> None:
     text = diagnosis.model_dump_json(indent=2)
     assert Diagnosis.model_validate_json(text) == diagnosis
-    runner = json.loads(text)["runners"][0]
-    assert runner["methods"][1]["method"] == "mtp"
-    assert runner["methods"][1]["supported"] is False
+    mtp = json.loads(text)["runners"][0]["methods"][1]
+    assert mtp["method"] == "mtp"
+    assert mtp["supported"] is False
 
 
 def test_texts_are_shown_as_they_are(diagnosis: Diagnosis) -> None:
