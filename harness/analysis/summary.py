@@ -202,7 +202,7 @@ def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
         )
     if row.loops:
         notes.append(f"{row.loops} of {len(ok)} answers end in a loop, which is easy to draft")
-    notes += [f"{mark.value}: {count} of {len(ok)}" for mark, count in count_marks(ok).items()]
+    notes += [f"{count} of {len(ok)}: {mark.value}" for mark, count in count_marks(ok).items()]
     if row.ceiling_share is not None and row.ceiling_share > 1:
         notes.append("faster than its ceiling: the bandwidth or the bytes per token are too low")
     return tuple(notes)

@@ -157,12 +157,12 @@ def _machine(run: RunData) -> FactGroup:
     facts = [
         Fact("processor", machine.cpu),
         Fact("cores", f"{machine.cores} ({machine.threads} threads usable)"),
-        Fact("memory", numbers.gigabytes(machine.memory_bytes)),
+        Fact("memory", numbers.size(machine.memory_bytes)),
         Fact("system", machine.system),
         Fact("python", machine.python),
     ]
     if machine.last_level_cache_bytes is not None:
-        facts.insert(2, Fact("last cache", numbers.gigabytes(machine.last_level_cache_bytes)))
+        facts.insert(2, Fact("last cache", numbers.size(machine.last_level_cache_bytes)))
     bandwidth = machine.bandwidth
     facts.append(
         Fact(
@@ -178,7 +178,7 @@ def _machine(run: RunData) -> FactGroup:
     for gpu in machine.gpus:
         parts = [gpu.name]
         if gpu.memory_bytes is not None:
-            parts.append(numbers.gigabytes(gpu.memory_bytes))
+            parts.append(numbers.size(gpu.memory_bytes))
         if gpu.bandwidth_bytes_per_s is not None:
             parts.append(f"{numbers.bandwidth(gpu.bandwidth_bytes_per_s)} nominal")
         if gpu.driver is not None:
@@ -189,7 +189,7 @@ def _machine(run: RunData) -> FactGroup:
 
 def _model(model: ModelInfo) -> FactGroup:
     facts = [
-        Fact("file", f"{numbers.gigabytes(model.size)}, SHA-256 {model.sha256}"),
+        Fact("file", f"{numbers.size(model.size)}, SHA-256 {model.sha256}"),
     ]
     known = model.facts
     if known is None:
@@ -201,8 +201,8 @@ def _model(model: ModelInfo) -> FactGroup:
     facts += [
         Fact("model", ", ".join(name)),
         Fact("parameters", f"{known.parameters / 1e9:.3g} B in {known.layers} layers"),
-        Fact("read per token", f"{numbers.gigabytes(known.active_bytes)} of weights"),
-        Fact("KV cache", f"{numbers.gigabytes(known.kv_bytes_per_token)} a token at F16"),
+        Fact("read per token", f"{numbers.size(known.active_bytes)} of weights"),
+        Fact("KV cache", f"{numbers.size(known.kv_bytes_per_token)} a token at F16"),
     ]
     if known.experts is not None:
         facts.append(Fact("experts", f"{known.experts_used} of {known.experts} a token"))

@@ -12,7 +12,7 @@ _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Control, invisible and direction-changing characters, lone surrogates, line separators."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[<>&|~$#@]|://|(?<![a-z])www\.", re.IGNORECASE)
-_LINE_START = re.compile(r"^(\d+)([.)])|^([-+=])")
+_LINE_START = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])")
 
 
 def clean(text: str) -> str:

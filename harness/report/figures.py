@@ -72,7 +72,7 @@ def _draw(title: str, rows: Sequence[TrialSummary]) -> str:
 
     # The object interface alone: no pyplot, so no window system and no state between figures.
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, 5.6), layout="constrained", facecolor="white")
+        canvas = Canvas(figsize=(6.2, 5.2), layout="constrained", facecolor="white")
         FigureCanvasSVG(canvas)
         top, bottom = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         legend = [*_draw_plain(top, rows), *_draw_series(top, bottom, rows)]
@@ -108,14 +108,14 @@ def _draw_plain(axes: Axes, rows: Sequence[TrialSummary]) -> list[_Entry]:
     """A horizontal line for each plain arm, with its interval as a band."""
     entries = []
     plains = [row for row in rows if row.arm.is_plain and row.decode_rate is not None]
-    for row, dashes in zip(plains, itertools.cycle(reversed(DASHES))):
+    for row, dashes in zip(plains, itertools.cycle(("--", ":", "-."))):
         if row.decode_rate is None:
             continue
         line = axes.axhline(row.decode_rate.value, color=PLAIN_COLOUR, ls=dashes, lw=1.4)
         entries.append(_Entry(_legend_text(row.setting), line))
         interval = row.decode_rate.interval
         if interval is not None:
-            axes.axhspan(interval.low, interval.high, color=PLAIN_COLOUR, alpha=0.15, lw=0)
+            axes.axhspan(interval.low, interval.high, color=PLAIN_COLOUR, alpha=0.18, lw=0)
     return entries
 
 

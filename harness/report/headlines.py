@@ -8,7 +8,7 @@ from harness.analysis.lossless import Verdict
 from harness.analysis.summary import TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
-from harness.report.tables import lossless_words
+from harness.report.tables import difference_words
 
 
 def headline(contest: Contest, contests: Sequence[Contest]) -> str:
@@ -46,7 +46,7 @@ def _verdict(contest: Contest) -> str:
         sentence += f" (only {best.speedup.count} pairs: a screen, not a proof)"
     if contest.rivals:
         names = ", ".join(rival.setting for rival in contest.rivals)
-        sentence += f"; not told apart from {names}"
+        sentence += f"; cannot be told apart from {names}"
     return sentence
 
 
@@ -73,4 +73,4 @@ def _faithful(best: TrialSummary) -> str:
         return "lossless"
     if best.lossless.verdict is Verdict.NOT_COMPARABLE:
         return "not known to be lossless"
-    return f"but its text {lossless_words(best.lossless)}"
+    return f"but its text {difference_words(best.lossless)}"

@@ -42,9 +42,12 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
 
 
-def gigabytes(value: float) -> str:
-    """Powers of ten, as bandwidths are given."""
-    return f"{value / 1e9:.2f} GB" if value >= 1e8 else f"{value / 1e6:.1f} MB"
+def size(value: float) -> str:
+    """Bytes in powers of ten, as bandwidths are given: '3.82 GB', '24.5 MB', '10.0 kB'."""
+    for unit, bytes_of_it in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= bytes_of_it:
+            return f"{value / bytes_of_it:.{2 if unit == 'GB' else 1}f} {unit}"
+    return f"{value:.0f} B"
 
 
 def bandwidth(bytes_per_s: float) -> str:

@@ -100,7 +100,7 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             ),
             Column("TTFT"): lambda row: _exposed(row.ttft_s, numbers.seconds),
             Column("prefill tok/s"): lambda row: _exposed(row.prefill_rate, numbers.rate),
-            Column("peak memory"): lambda row: _exposed(row.peak_memory, numbers.gigabytes),
+            Column("peak memory"): lambda row: _exposed(row.peak_memory, numbers.size),
         },
     )
 
@@ -113,11 +113,9 @@ def failure_table(rows: Sequence[TrialSummary]) -> Table:
     )
 
 
-def lossless_words(lossless: Lossless) -> str:
-    """'identical', or 'differs in 2 of 6, first at token 37'."""
-    if lossless.verdict is not Verdict.DIFFERENT:
-        return lossless.verdict.value
-    words = f"differs in {lossless.differing} of {lossless.compared}"
+def difference_words(lossless: Lossless) -> str:
+    """'differs in 2 of 6 answers, first at token 37'."""
+    words = f"differs in {lossless.differing} of {lossless.compared} answers"
     if lossless.first_difference is None:
         return words
     return f"{words}, first at token {lossless.first_difference}"
@@ -132,7 +130,14 @@ def _speedup(row: TrialSummary) -> str:
 
 
 def _lossless(row: TrialSummary) -> str:
-    return "reference" if row.arm.is_plain else lossless_words(row.lossless)
+    """'identical', or 'differs at 37 (2 of 6)': the first token that differs anywhere."""
+    found = row.lossless
+    if row.arm.is_plain:
+        return "reference"
+    if found.verdict is not Verdict.DIFFERENT:
+        return found.verdict.value
+    place = "" if found.first_difference is None else f" at {found.first_difference}"
+    return f"differs{place} ({found.differing} of {found.compared})"
 
 
 def _positions(shares: Sequence[float]) -> str:

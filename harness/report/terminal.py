@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from harness.report import escape
 from harness.report.content import Report, build_report, wall_time
 from harness.report.tables import (
+    ACCEPTANCE,
     ACCEPTANCE_LENGTH,
     CEILING,
     CEILING_SHARE,
-    MAX_TOKENS,
+    LOSSLESS,
     NOTES,
+    SETTING,
     WORKLOAD,
-    Column,
+    Table,
     main_table,
 )
 from harness.run_folder import RunData
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
+    from rich.table import Table as RichTable
 
     from harness.analysis.summary import TrialSummary
 
-NARROW = 100
-"""Below so many columns of the terminal the table leaves out what it can spare."""
+SPARED = (CEILING, ACCEPTANCE_LENGTH, CEILING_SHARE, ACCEPTANCE, LOSSLESS)
+"""Columns that a table gives up, in this order, until it fits."""
+WIDEST_SETTING = 24
+"""A longer name of a setting may take several lines."""
 
 
 def print_summary(run: RunData, console: Console) -> None:
@@ -47,45 +52,63 @@ def print_summary(run: RunData, console: Console) -> None:
 
 
 def _print_workload(console: Console, workload: str, rows: Sequence[TrialSummary]) -> None:
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    unwanted: list[Column] = [WORKLOAD, NOTES, CEILING]
-    if console.width < NARROW:
-        unwanted += [ACCEPTANCE_LENGTH, CEILING_SHARE]
-    content = main_table(rows).without(unwanted)
+    content = main_table(rows).without([WORKLOAD, NOTES])
     if not content.rows:
         return
-    table = Table(
-        title=Text(escape.clean(workload)),
+    table = _table(workload, content)
+    # A measurement never exceeds the width it is made for, so that has to be a generous one.
+    unbounded = console.options.update(max_width=10_000)
+    for column in SPARED:
+        if console.measure(table, options=unbounded).minimum <= console.width:
+            break
+        content = content.without([column])
+        table = _table(workload, content)
+    console.print()
+    console.print(table)
+    notes: dict[str, list[str]] = {}
+    for trial in rows:
+        for note in trial.notes:
+            notes.setdefault(note, []).append(trial.setting)
+    for note, settings in notes.items():
+        _print(console, f"- {note}: {', '.join(settings)}", style="yellow")
+
+
+def _table(title: str, content: Table) -> RichTable:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = RichTable(
+        title=Text(escape.clean(title)),
         title_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for column in content.columns:
+    for index, column in enumerate(content.columns):
+        widest = max(len(text) for text in (column.heading, *(row[index] for row in content.rows)))
         table.add_column(
             Text(column.heading),
             justify=column.align,
             overflow="fold",
-            no_wrap=column.align == "right" and column is not MAX_TOKENS,
+            min_width=min(WIDEST_SETTING, widest) if column is SETTING else widest,
         )
     for row in content.rows:
         table.add_row(*(Text(escape.clean(cell)) for cell in row))
-    console.print()
-    console.print(table)
-    for trial in rows:
-        for note in trial.notes:
-            _print(console, f"  {trial.setting}: {note}", style="yellow")
+    return table
 
 
 def _print_failures(console: Console, report: Report) -> None:
-    failed = [row for row in report.rows if row.failure is not None]
-    if failed:
+    failures: dict[tuple[str, str], list[str]] = {}
+    for row in report.rows:
+        if row.failure is not None:
+            failures.setdefault((row.workload, row.failure), []).append(row.setting)
+    if failures:
         console.print()
         _print(console, "Failures", style="bold red")
-    for row in failed:
-        _print(console, f"  {row.setting}, {row.workload}: {row.failure}")
+    for (workload, failure), settings in failures.items():
+        _print(console, f"- {workload}, {', '.join(settings)}: {failure}")
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
