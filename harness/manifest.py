@@ -1,4 +1,4 @@
-"""Puts together a run's manifest: the plan, the machine, the runners' versions, the models' hashes."""
+"""Puts together a run's manifest: plan, machine, versions of the runners, hashes of the models."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def make_manifest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(command),
         suite=plan.suite,
+        **plan.suite.model_dump(
+            include={
+                "name",
+                "seed",
+                "repeats",
+                "temperature",
+                "max_tokens",
+                "keep_text",
+                "request_timeout_s",
+                "start_timeout_s",
+            }
+        ),
         context=plan.context,
         arms=plan.arms,
         prompts=tuple(
@@ -75,9 +87,7 @@ def read_models(
         with Path(path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         infos.append(
-            ModelInfo(
-                path=path, sha256=digest, size=Path(path).stat().st_size, facts=facts[path]
-            )
+            ModelInfo(path=path, sha256=digest, size=Path(path).stat().st_size, facts=facts[path])
         )
     return tuple(infos)
 
@@ -110,7 +120,9 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
     if old.machine.cpu != new.machine.cpu or old.machine.gpus != new.machine.gpus:
         found.append("this is another machine")
     if not found and old.fingerprint != new.fingerprint:
-        found.append(f"the plan of version {old.decodebench} differs from that of {new.decodebench}")
+        found.append(
+            f"the plan of version {old.decodebench} differs from that of {new.decodebench}"
+        )
     return found
 
 

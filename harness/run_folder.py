@@ -1,10 +1,10 @@
 """A run on disk: written line by line, so that a killed sweep loses at most the request in flight.
 
-    manifest.json    what was to be measured, and on what
-    samples.jsonl    one line a request: the truth, everything else is derived
-    launches.jsonl   one line a start of a runner
-    sessions.jsonl   one line an uninterrupted stretch of measuring
-    logs/            what the runners wrote
+manifest.json    what was to be measured, and on what
+samples.jsonl    one line a request: the truth, everything else is derived
+launches.jsonl   one line a start of a runner
+sessions.jsonl   one line an uninterrupted stretch of measuring
+logs/            what the runners wrote
 """
 
 from __future__ import annotations

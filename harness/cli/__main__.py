@@ -1,0 +1,61 @@
+"""The `bench` command: options in, calls out; nothing is decided here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness.cli import doctor, report, sweep
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=(
+        "Find the fastest lossless way to decode with the LLM runners on this machine.\n\n"
+        "[bold]bench sweep[/bold] measures plain decoding against ways of speculating, over real "
+        "prompts, and writes a report that says which setting to use, by how much it is faster, "
+        "and how far it is from what memory bandwidth allows."
+    ),
+    epilog=(
+        "Exit status: 0 measured, 1 something failed, 2 wrong usage or input, 130 interrupted."
+    ),
+)
+app.command("sweep")(sweep.sweep)
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from harness.manifest import version  # noqa: PLC0415
+
+        typer.echo(f"decodebench {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+def main() -> None:
+    """Entry point of the `bench` command."""
+    # A report's text goes to files and pipes of any encoding; a missing glyph is no failure.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What --dry-run prints: the launches and trials of a plan, and about how long they take."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.estimate import estimate
+from harness.plan import Plan
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print the plan as a table, or as JSON."""
+    guess = estimate(plan)
+    counts = {
+        name: sum(prompt.workload == name for prompt in plan.prompts)
+        for name in dict.fromkeys(prompt.workload for prompt in plan.prompts)
+    }
+    if as_json:
+        shown = {
+            "suite": plan.suite.model_dump(mode="json"),
+            "arms": [arm.model_dump(mode="json") for arm in plan.arms],
+            "prompts": counts,
+            "context": plan.context,
+            "launches": plan.launches,
+            "requests": plan.samples,
+            "estimated_s": guess.seconds,
+        }
+        print(json.dumps(shown, indent=2))
+        return
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("arm", "setting", "compared with"):
+        table.add_column(heading)
+    for arm in plan.arms:
+        baseline = "" if arm.is_plain else arm.baseline
+        table.add_row(Text(arm.id), Text(arm.label), Text(baseline))
+    console.print(table)
+    lines = [
+        "",
+        f"{len(plan.arms)} arms in {plan.suite.repeats} rounds: {plan.launches} launches",
+        f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
+        f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens; "
+        f"context {plan.context}",
+        f"{plan.samples} requests, {guess.words}",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,36 @@
+"""What a command shows of a finished run: reports on disk, the table, where to look further."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from harness.analysis.summary import TrialSummary, summarise
+from harness.report.terminal import print_summary
+from harness.report.write import write_reports
+from harness.run_folder import RunData, RunFolderError, read_run
+
+
+def show_outcome(folder: Path, *, as_json: bool = False) -> RunData:
+    """Write the reports of the run in `folder` and print its table, or its rows as JSON.
+
+    Raises:
+        RunFolderError: no run, or its folder cannot be written.
+    """
+    run = read_run(folder)
+    try:
+        written = write_reports(run, folder)
+    except OSError as error:
+        raise RunFolderError(f"cannot write the reports to {folder}: {error.strerror}") from None
+    if as_json:
+        rows = TypeAdapter(tuple[TrialSummary, ...]).dump_json(summarise(run), indent=2)
+        print(rows.decode())
+        return run
+    console = Console()
+    print_summary(run, console)
+    console.print()
+    console.print(f"Report: {written.html}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"        {written.markdown}", markup=False, highlight=False, soft_wrap=True)
+    return run

@@ -1,0 +1,98 @@
+"""Shows a sweep going on: a live bar in a terminal, a line for each launch in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from harness.plan import Batch, Plan
+from harness.records import Launch, Sample
+from harness.report.escape import clean
+
+
+class SweepProgress:
+    """Observes a sweep and shows it on standard error, so that standard output stays clean."""
+
+    def __init__(self, plan: Plan, done: int) -> None:
+        self._labels: Mapping[str, str] = {arm.id: arm.label for arm in plan.arms}
+        self._rounds = plan.suite.repeats
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._rates: list[float] = []
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            expand=True,
+            disable=not self._live,
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting", total=plan.samples, completed=done)
+
+    def __enter__(self) -> SweepProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_launch()
+        self._progress.stop()
+
+    def tell(self, text: str) -> None:
+        """A stage before the first launch, such as hashing the model."""
+        self._progress.update(self._task, description=escape(clean(text)))
+        if not self._live:
+            self._line(text)
+
+    def launching(self, batch: Batch) -> None:
+        self._end_launch()
+        self._here = f"round {batch.round}/{self._rounds}  {self._labels[batch.arm.id]}"
+        self._describe("loading")
+
+    def launched(self, launch: Launch) -> None:
+        if launch.status == "failed":
+            self._line(f"{self._here}: {launch.reason} (log: {launch.log})")
+        else:
+            self._describe("warm")
+
+    def measured(self, sample: Sample) -> None:
+        self._progress.advance(self._task)
+        if sample.status == "failed":
+            self._line(f"{self._here}: {sample.workload}/{sample.prompt}: {sample.reason}")
+        elif sample.decode_rate is not None:
+            self._rates.append(sample.decode_rate)
+            self._describe(f"{sample.decode_rate:.1f} tok/s")
+
+    def _end_launch(self) -> None:
+        if self._rates and not self._live:
+            middle = sorted(self._rates)[len(self._rates) // 2]
+            self._line(f"{self._here}: {len(self._rates)} requests, about {middle:.1f} tok/s")
+        self._rates.clear()
+
+    def _describe(self, state: str) -> None:
+        text = escape(clean(f"{self._here}  {state}"))
+        self._progress.update(self._task, description=text)
+
+    def _line(self, text: str) -> None:
+        self._progress.console.print(clean(text), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,279 @@
+"""`bench sweep`: measure a suite and report it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.errors import FAILED, INTERRUPTED, USAGE, complain, reported
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.run_folder import RunFolder
+    from harness.sweep import Sweep
+
+WHAT = "What to measure"
+HOW = "How to measure"
+WHERE = "Where to put it"
+
+
+def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
+    suite: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SUITE.toml]", help="A suite file; flags override it."),
+    ] = None,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="llama.cpp (the default), or mock.", rich_help_panel=WHAT),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model file (GGUF). Default: the demo model, if it is installed.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    draft_model: Annotated[
+        Path | None,
+        typer.Option(help="Small model that drafts for it.", rich_help_panel=WHAT),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Way of speculating: draft-model, mtp, ngram-simple, ngram-mod, … Give it "
+            "several times, or with commas. Plain decoding is always measured too. "
+            "`bench doctor` lists what each runner can do.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    draft_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K",
+            help="Draft lengths, such as 1-4,6,8. Default: 2,4,8.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    workload: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="coding, structured, prose, summary, or a file of your own prompts (JSONL; "
+            "HumanEval, MT-Bench and Spec-Bench files work as they are). Default: coding,prose.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="Prompts of each workload. Default: 4.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Longest answer; several, as in 128,1024, are swept. Default: 256.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    runner_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE[,VALUE]",
+            help="Any option of the runner by the runner's own name, as in "
+            "cache-type-k=f16,q8_0 or spec-draft-p-min=0.6. Several values are swept, "
+            "crossed with everything else.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="Rounds. In each, every setting is launched once, in shuffled order. Default: 3.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="0, the default, is greedy.", rich_help_panel=HOW),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the shuffling, and of sampling. Default: 1.", rich_help_panel=HOW),
+    ] = None,
+    request_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Limit for one request. Default: 300.", rich_help_panel=HOW
+        ),
+    ] = None,
+    start_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Limit for one start of a runner. Default: 120.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    no_text: Annotated[
+        bool,
+        typer.Option("--no-text", help="Keep only a hash of each answer.", rich_help_panel=HOW),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run. Default: results/NAME-DATE-TIME.", rich_help_panel=WHERE
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with an interrupted run; its plan stays as it was.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the plan and the time it takes; measure nothing.",
+            rich_help_panel=WHERE,
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the plan or the results as JSON.", rich_help_panel=WHERE
+        ),
+    ] = False,
+) -> None:
+    """Measure plain decoding against ways of speculating, and write a report.
+
+    Without arguments it measures the demo model in a few minutes. Every setting is launched anew
+    in every round, in shuffled order, over the same prompts; speed-ups are paired by prompt.
+    Ctrl-C loses at most the request in flight, and --resume goes on.
+
+    Examples:
+
+      bench sweep --model qwen.gguf --draft-model qwen-small.gguf --draft-tokens 1-6
+
+      bench sweep --model qwen-mtp.gguf --method mtp --runner-arg spec-draft-p-min=0,0.6
+
+      bench sweep suite.toml --repeats 5 --dry-run
+    """
+    flags = {
+        "runner": runner,
+        "model": None if model is None else str(model.expanduser().absolute()),
+        "draft_model": None if draft_model is None else str(draft_model.expanduser().absolute()),
+        "methods": _joined(method),
+        "draft_tokens": draft_tokens,
+        "workloads": _joined(workload),
+        "prompts": int(prompts) if prompts is not None and prompts.isdigit() else prompts,
+        "max_tokens": max_tokens,
+        "repeats": repeats,
+        "temperature": temperature,
+        "seed": seed,
+        "request_timeout_s": request_timeout,
+        "start_timeout_s": start_timeout,
+        "keep_text": False if no_text else None,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    with reported():
+        if resume is not None and (suite is not None or out is not None):
+            complain("--resume goes on with the run as it was planned: leave SUITE and --out away")
+            raise typer.Exit(USAGE)
+        raise typer.Exit(
+            _run(suite, given, runner_arg or [], out=out, resume=resume, dry=dry_run, json=as_json)
+        )
+
+
+def _joined(values: list[str] | None) -> tuple[str, ...] | None:
+    """Options given several times, or once with commas."""
+    if values is None:
+        return None
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _run(
+    suite_file: Path | None,
+    flags: dict[str, Any],
+    runner_args: list[str],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    dry: bool,
+    json: bool,
+) -> int:
+    from harness.cli.dry_run import show_plan  # noqa: PLC0415
+    from harness.cli.outcome import show_outcome  # noqa: PLC0415
+    from harness.cli.progress import SweepProgress  # noqa: PLC0415
+    from harness.manifest import differences, make_manifest  # noqa: PLC0415
+    from harness.plan import make_plan  # noqa: PLC0415
+    from harness.run_folder import RunFolder, RunFolderError, read_run  # noqa: PLC0415
+    from harness.settings import gather  # noqa: PLC0415
+    from harness.sweep import Sweep  # noqa: PLC0415
+
+    old = None if resume is None else read_run(resume)
+    base = None if old is None else old.manifest.suite
+    suite, runners = gather(suite_file, flags, runner_args, base=base)
+    plan = make_plan(suite, runners)
+    if dry:
+        show_plan(plan, as_json=json)
+        return 0
+    with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
+        manifest = make_manifest(plan, runners, sys.argv, progress.tell)
+        if resume is not None and old is not None:
+            changed = differences(old.manifest, manifest)
+            if changed:
+                raise RunFolderError(
+                    f"cannot go on with {resume}, something has changed:\n" + "\n".join(changed)
+                )
+            folder = RunFolder.resume(resume)
+        else:
+            stamp = time.strftime("%Y%m%d-%H%M%S")
+            folder = RunFolder.create(out or Path("results") / f"{suite.name}-{stamp}", manifest)
+        with folder:
+            interrupted = _measure(Sweep(plan, runners, folder, progress))
+    if interrupted:
+        complain(_interruption(folder, plan))
+        return INTERRUPTED
+    run = show_outcome(folder.path, as_json=json)
+    samples_failed = any(sample.status == "failed" for sample in run.samples)
+    launches_failed = any(launch.status == "failed" for launch in run.launches)
+    return FAILED if samples_failed or launches_failed else 0
+
+
+def _measure(sweep: Sweep) -> bool:
+    """Run the sweep to its end; True when Ctrl-C or a polite kill ended it first."""
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(NotImplementedError):  # Windows has no such handlers.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await sweep.run()
+
+    try:
+        asyncio.run(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return True
+    return False
+
+
+def _interruption(folder: RunFolder, plan: Plan) -> str:
+    from harness.run_folder import read_run  # noqa: PLC0415
+
+    done = len(read_run(folder.path).samples)
+    return (
+        f"interrupted; {done} of {plan.samples} requests are measured and kept\n"
+        f"go on:             bench sweep --resume {folder.path}\n"
+        f"report what there is: bench report {folder.path}"
+    )

