@@ -14,7 +14,8 @@ from harness.run_folder import RunData
 
 FEW_PAIRS = 6
 """With n pairs, all of them favour a setting that gains nothing in 1 of 2^n cases. Below six that
-is more often than the 2.5% which an interval above 1 claims, whatever the interval's method."""
+is more often than the 2.5% which an interval above 1 claims, so that the claim then rests on noise
+that is nearly normal."""
 
 
 class Outcome(Enum):
