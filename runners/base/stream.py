@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,8 +19,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
-import h11
+import httptools
 
 from runners.base.contract import RequestError, UsageError
 
@@ -29,8 +31,11 @@ LONGEST_MESSAGE = 500
 """Characters of a server's own error text that are passed on."""
 LARGEST_BODY = 64 * 2**20
 """Bytes; an answer of `fetch` that is larger is refused."""
+LARGEST_ERROR = 2**20
 LARGEST_EVENT = 16 * 2**20
 """Bytes; a stream with a larger event is refused."""
+LARGEST_HEAD = 64 * 2**10
+READ_SIZE = 64 * 2**10
 LARGEST_BACKLOG = 4 * 2**20
 """Bytes read and not yet asked for, above which the connection is not read on for a while."""
 
@@ -141,19 +146,22 @@ class EventStream:
         while not self._ready:
             if self._over:
                 raise StopAsyncIteration
-            piece = await self._exchange.body()
-            try:
-                if piece is None:
-                    self._over = True
-                    texts = self._decoder.close()
-                else:
-                    self._at, data = piece
-                    texts = self._decoder.feed(data)
-            except ValueError as error:
-                reason = f"the server's event stream is broken: {error}"
-                raise RequestError(reason, server_lost=piece is None) from None
-            self._ready.extend(Event(self._at, text) for text in texts)
+            await self._fill()
         return self._ready.popleft()
+
+    async def _fill(self) -> None:
+        more = await self._exchange.body()
+        try:
+            if more is None:
+                self._over = True
+                texts = self._decoder.close()
+            else:
+                self._at, pieces = more
+                texts = [text for piece in pieces for text in self._decoder.feed(piece)]
+        except ValueError as error:
+            reason = f"the server's event stream is broken: {error}"
+            raise RequestError(reason, server_lost=more is None) from None
+        self._ready.extend(Event(self._at, text) for text in texts)
 
 
 @asynccontextmanager
@@ -177,15 +185,15 @@ async def open_stream(
     sent = {"Accept": "text/event-stream", **(headers or {})}
     exchange = await _Exchange.open("POST", url, payload, sent, timeout_s)
     try:
-        head = await exchange.head()
-        kind = _header(head, b"content-type")
-        if head.status_code >= 400:
-            body = await exchange.rest(2**20)
-            raise RequestError(f"HTTP {head.status_code}: {_message(body)}")
+        status = await exchange.status()
+        kind = exchange.content_type
+        if status >= 400:
+            body = await exchange.rest(LARGEST_ERROR)
+            raise RequestError(f"HTTP {status}: {_message(body)}")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
-            body = await exchange.rest(2**20)
+            body = await exchange.rest(LARGEST_ERROR)
             raise RequestError(
-                f"the server answered with {kind or 'no content type'} (HTTP {head.status_code}), "
+                f"the server answered with {kind or 'no content type'} (HTTP {status}), "
                 f"not with an event stream: {_message(body)}"
             )
         yield EventStream(exchange)
@@ -202,34 +210,72 @@ async def fetch(url: str, payload: Mapping[str, JSON] | None = None, *, timeout_
     method = "GET" if payload is None else "POST"
     exchange = await _Exchange.open(method, url, payload, {}, timeout_s)
     try:
-        head = await exchange.head()
+        status = await exchange.status()
         body = await exchange.rest(LARGEST_BODY + 1)
     finally:
         exchange.close()
     if len(body) > LARGEST_BODY:
         raise RequestError(f"the answer of {url} is larger than {LARGEST_BODY >> 20} MiB")
-    return Reply(head.status_code, body)
+    return Reply(status, body)
 
 
-class _Wire(asyncio.Protocol):
+class _Turns:
+    """Wakes one waiting task in each round of the event loop.
+
+    Between two tasks' work the loop then takes in, and stamps, all that has arrived meanwhile:
+    with many streams a stamp waits for one event to be parsed, not for one of each stream.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._busy = False
+
+    def wake(self, waiter: asyncio.Future[None]) -> None:
+        self._waiting.append(waiter)
+        if not self._busy:
+            self._busy = True
+            self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                self._loop.call_soon(self._next)
+                return
+        self._busy = False
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+
+
+class _Wire(asyncio.BufferedProtocol):
     """One connection: keeps every read with the time at which it came in."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._turns = _turns.setdefault(loop, _Turns(loop))
+        # asyncio's plain Protocol makes a new buffer of 256 KiB for every read.
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._reads: deque[tuple[float, bytes]] = deque()
         self._backlog = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._failure: RequestError | None = None
-        self.ended = False
+        self._ended = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        self._reads.append((time.perf_counter(), data))
-        self._backlog += len(data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._reads.append((time.perf_counter(), bytes(self._buffer[:nbytes])))
+        self._backlog += nbytes
         if self._backlog > LARGEST_BACKLOG and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
@@ -238,7 +284,7 @@ class _Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self.fail(RequestError(f"the server broke the connection: {exc}", server_lost=True))
-        self.ended = True
+        self._ended = True
         self._wake()
 
     def fail(self, failure: RequestError) -> None:
@@ -257,13 +303,10 @@ class _Wire(asyncio.Protocol):
         while not self._reads:
             if self._failure is not None:
                 raise self._failure
-            if self.ended:
+            if self._ended:
                 return time.perf_counter(), b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            self._waiter = self._loop.create_future()
+            await self._waiter
         read = self._reads.popleft()
         self._backlog -= len(read[1])
         if self._paused and not self._reads and self.transport is not None:
@@ -272,19 +315,27 @@ class _Wire(asyncio.Protocol):
         return read
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            self._turns.wake(self._waiter)
+            self._waiter = None
 
 
 class _Exchange:
     """One request on a connection of its own; takes HTTP's framing off the answer."""
 
-    def __init__(self, wire: _Wire, timer: asyncio.TimerHandle, sent_at: float) -> None:
+    def __init__(self, wire: _Wire, timer: asyncio.TimerHandle) -> None:
         self._wire = wire
         self._timer = timer
-        self._http = h11.Connection(h11.CLIENT)
-        self._at = sent_at
-        self.sent_at = sent_at
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
+        self._at = 0.0
+        self._head_size = 0
+        self._head_done = False
+        self._framed = False
+        self._over = False
+        self._broken: RequestError | None = None
+        self.content_type = ""
+        self.sent_at = 0.0
 
     @classmethod
     async def open(
@@ -296,70 +347,49 @@ class _Exchange:
         timeout_s: float,
     ) -> _Exchange:
         host, port, target, authority = _split(url)
+        body = b"" if payload is None else json.dumps(payload).encode()
+        fields = {"Host": authority, "Connection": "close", "Accept-Encoding": "identity"}
+        if payload is not None:
+            fields |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        head = _request_head(method, target, fields | dict(headers))
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         late = RequestError(f"the request had no end after {timeout_s:g} s")
         try:
             async with asyncio.timeout_at(until):
-                _, wire = await loop.create_connection(_Wire, host, port)
+                transport, wire = await loop.create_connection(lambda: _Wire(loop), host, port)
         except TimeoutError:
             raise late from None
         except OSError as error:
-            # asyncio words its own errors; the system's words are plainer.
-            known = error.errno is not None and error.errno > 0
-            reason = os.strerror(error.errno) if known and error.errno else str(error)
             raise RequestError(
-                f"no connection to {authority}: {reason}", server_lost=True
+                f"no connection to {authority}: {_reason(error)}", server_lost=True
             ) from None
-        body = b"" if payload is None else json.dumps(payload).encode()
-        exchange = cls(wire, loop.call_at(until, wire.fail, late), time.perf_counter())
-        try:
-            exchange._send(method, target, {"Host": authority, **headers}, body)
-        except BaseException:
-            exchange.close()
-            raise
+        exchange = cls(wire, loop.call_at(until, wire.fail, late))
+        # Before the write: the server may have the bytes before the call returns.
+        exchange.sent_at = time.perf_counter()
+        transport.write(head + body)
         return exchange
 
-    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        fields = [*headers.items(), ("Accept-Encoding", "identity"), ("Connection", "close")]
-        if body:
-            fields += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        try:
-            request = h11.Request(method=method, target=target, headers=fields)
-        except h11.LocalProtocolError as error:
-            raise UsageError(f"not a valid address or header: {error}") from None
-        message = self._http.send(request) or b""
-        if body:
-            message += self._http.send(h11.Data(data=body)) or b""
-        message += self._http.send(h11.EndOfMessage()) or b""
-        assert self._wire.transport is not None
-        # Before the write: the server may have the bytes before the call returns.
-        self.sent_at = time.perf_counter()
-        self._wire.transport.write(message)
+    async def status(self) -> int:
+        """The answer's status, once its headers are in."""
+        while not self._head_done:
+            await self._feed()
+        return self._parser.get_status_code()
 
-    async def head(self) -> h11.Response:
-        """The answer's status and headers."""
-        while True:
-            event = await self._next()
-            if isinstance(event, h11.Response):
-                return event
-            if not isinstance(event, h11.InformationalResponse):
-                raise RequestError(
-                    "the server closed the connection without an answer", server_lost=True
-                )
-
-    async def body(self) -> tuple[float, bytes] | None:
-        """The next piece of the body and when it came in; None at the end."""
-        event = await self._next()
-        if isinstance(event, h11.Data):
-            return self._at, bytes(event.data)
-        return None
+    async def body(self) -> tuple[float, list[bytes]] | None:
+        """The next pieces of the body and when they came in; None at the end."""
+        while not self._pieces:
+            if self._over:
+                return None
+            await self._feed()
+        pieces, self._pieces = self._pieces, []
+        return self._at, pieces
 
     async def rest(self, limit: int) -> bytes:
         """What is left of the body; stops early once it has `limit` bytes or more."""
         body = bytearray()
-        while len(body) < limit and (piece := await self.body()) is not None:
-            body += piece[1]
+        while len(body) < limit and (more := await self.body()) is not None:
+            body += b"".join(more[1])
         return bytes(body)
 
     def close(self) -> None:
@@ -367,17 +397,45 @@ class _Exchange:
         if self._wire.transport is not None:
             self._wire.transport.abort()
 
-    async def _next(self) -> object:
+    async def _feed(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._at, data = await self._wire.read()
+        if not data:
+            if self._framed or not self._head_done:
+                what = "before the end of its answer" if self._head_done else "without an answer"
+                raise RequestError(f"the server closed the connection {what}", server_lost=True)
+            self._over = True
+            return
         try:
-            while (event := self._http.next_event()) is h11.NEED_DATA:
-                self._at, data = await self._wire.read()
-                self._http.receive_data(data)
-        except h11.RemoteProtocolError as error:
-            if self._wire.ended:
-                reason = "the server closed the connection before the end of its answer"
-                raise RequestError(reason, server_lost=True) from None
-            raise RequestError(f"the server does not speak HTTP as it should: {error}") from None
-        return event
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # What stood before the error in this read is passed on first.
+            self._broken = RequestError(f"the server does not speak HTTP as it should: {error}")
+        if not self._head_done:
+            self._head_size += len(data)
+            if self._head_size > LARGEST_HEAD:
+                reason = f"headers are longer than {LARGEST_HEAD >> 10} KiB"
+                raise RequestError(f"the server does not speak HTTP as it should: {reason}")
+
+    # Called by the parser.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self.content_type = value.decode("latin-1").strip()
+        elif name in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        # 1xx: only a sign of life, the answer follows.
+        self._head_done = self._parser.get_status_code() >= 200
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        self._over = self._head_done
 
 
 def _split(url: str) -> tuple[str, int, str, str]:
@@ -393,8 +451,18 @@ def _split(url: str) -> tuple[str, int, str, str]:
     return parts.hostname, port, target, parts.netloc.rpartition("@")[2]
 
 
-def _header(head: h11.Response, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in head.headers if key == name), "")
+def _request_head(method: str, target: str, fields: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
+    if not all(line.isascii() and line.isprintable() for line in lines) or " " in target:
+        raise UsageError("an address or header holds characters that HTTP does not allow there")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _reason(error: OSError) -> str:
+    """asyncio words its own errors; the system's words are plainer."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _message(body: bytes) -> str:
