@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import TypeAdapter
+
+from harness.analysis.lossless import Verdict
+from harness.analysis.summary import TrialSummary, summarise
+from tests.harness.builders import (
+    PLAIN_TOKENS,
+    make_arm,
+    make_launch,
+    make_run,
+    make_sample,
+    make_samples,
+)
+
+PLAIN = make_arm()
+NGRAM = make_arm("ngram-mod", 4)
+SLOW = [50.0, 40.0, 60.0, 50.0, 40.0, 60.0]
+FAST = [1.5 * rate for rate in SLOW]
+
+
+def rows_of(run) -> dict[str, TrialSummary]:
+    """Rows by arm, for runs of one workload and one length."""
+    return {row.arm.id: row for row in summarise(run)}
+
+
+def speculative_row(fast, **changes) -> TrialSummary:
+    return rows_of(make_run([PLAIN, NGRAM], [*make_samples(PLAIN, SLOW), *fast], **changes))[
+        NGRAM.id
+    ]
+
+
+def updated(rates, **changes):
+    return make_samples(NGRAM, rates, change=lambda sample: sample.model_copy(update=changes))
+
+
+def test_the_figures_of_a_trial():
+    rows = rows_of(
+        make_run([PLAIN, NGRAM], [*make_samples(PLAIN, SLOW), *make_samples(NGRAM, FAST)])
+    )
+    plain, fast = rows["none"], rows["ngram-mod-k4"]
+    assert (plain.setting, fast.setting) == ("plain", "ngram-mod k=4")
+    assert plain.decode_rate.value == 50.0
+    assert plain.decode_rate.interval.low < 50 < plain.decode_rate.interval.high
+    assert plain.speedup is None
+    assert fast.speedup.value == pytest.approx(1.5)
+    assert fast.speedup.count == 6
+    # 48 of 96 accepted; 64 tokens and 96 drafts in 32 decode steps.
+    assert fast.speculating.acceptance_rate == 0.5
+    assert fast.speculating.acceptance_length == 2.0
+    assert fast.speculating.drafted_per_step == 3.0
+    assert fast.speculating.accepted_per_position == (0.75, 0.5, 0.25)
+    assert fast.ttft_s == pytest.approx(0.1)
+    assert fast.prefill_rate == pytest.approx(500.0)
+    assert fast.peak_memory == 1_200_000_000
+    assert fast.lossless.verdict is Verdict.IDENTICAL
+    assert fast.ceiling.rate == pytest.approx(2 * 100e9 / (1e9 + 72.5 * 10_000))
+    assert fast.ceiling_share == pytest.approx(75 / fast.ceiling.rate)
+    assert fast.notes == ()
+
+
+def test_acceptance_is_weighted_by_steps_and_not_by_requests():
+    long = make_sample(NGRAM, round=1, output_tokens=101, steps=101, drafted=100, accepted=0)
+    short = make_sample(NGRAM, round=2, output_tokens=11, steps=6, drafted=5, accepted=5)
+    found = speculative_row([long, short]).speculating
+    assert found.acceptance_rate == pytest.approx(5 / 105)
+    assert found.acceptance_length == pytest.approx(110 / 105)
+    assert found.drafted_per_step == pytest.approx(105 / 105)
+
+
+def test_positions_of_different_widths_are_added_up():
+    one = make_sample(NGRAM, round=1, steps=11, accepted_per_position=(8,))
+    two = make_sample(NGRAM, round=2, steps=11, accepted_per_position=(6, 4))
+    assert speculative_row([one, two]).speculating.accepted_per_position == (0.7, 0.2)
+
+
+def test_what_is_not_exposed_is_none_and_never_zero():
+    bare = {
+        "drafted": None,
+        "accepted": None,
+        "steps": None,
+        "accepted_per_position": None,
+        "cached_tokens": None,
+        "ttft_s": None,
+        "runner_peak_memory": None,
+    }
+    row = speculative_row(updated(FAST, **bare))
+    assert row.speculating.acceptance_rate is None
+    assert row.speculating.acceptance_length is None
+    assert row.speculating.drafted_per_step is None
+    assert row.speculating.accepted_per_position is None
+    assert row.prefill_rate is None
+    assert row.ttft_s is None
+    assert row.peak_memory is None
+    assert row.ceiling.rate is None
+    assert row.ceiling_share is None
+    assert row.failure is None
+    assert row.speedup is not None
+
+
+def test_a_setting_that_drafted_nothing_has_failed():
+    row = speculative_row(updated(FAST, drafted=0, accepted=0))
+    assert row.failure == "asked for ngram-mod, drafted nothing in 6 requests"
+    assert row.decode_rate is None
+    assert row.speedup is None
+    assert row.ok == 6
+
+
+def test_one_draft_anywhere_is_no_failure():
+    fast = [*updated(FAST[:5], drafted=0, accepted=0), make_sample(NGRAM, round=6)]
+    assert speculative_row(fast).failure is None
+
+
+def test_unknown_drafts_are_no_failure():
+    fast = [*updated(FAST[:5], drafted=0, accepted=0), make_sample(NGRAM, round=6, drafted=None)]
+    assert speculative_row(fast).failure is None
+
+
+def test_some_failed_samples_are_a_note():
+    fast = [
+        *make_samples(NGRAM, FAST[:4]),
+        make_sample(NGRAM, round=5, status="failed", reason="out of memory", decode_rate=None),
+        make_sample(NGRAM, round=6, status="failed", reason="out of memory", decode_rate=None),
+    ]
+    row = speculative_row(fast)
+    assert (row.ok, row.failed, row.failure) == (4, 2, None)
+    assert row.speedup.count == 4
+    assert row.notes == ("2 of 6 failed: out of memory",)
+
+
+def test_samples_that_all_failed_are_a_failure():
+    fast = [
+        make_sample(NGRAM, round=number, status="failed", reason=reason)
+        for number, reason in enumerate(["lost", "lost", "timed out"], 1)
+    ]
+    assert speculative_row(fast).failure == "lost (further reasons: 1)"
+
+
+def test_failed_launches_are_a_failure_or_a_note():
+    lost = make_launch(NGRAM, status="failed", reason="no MTP heads")
+    fine = make_launch(NGRAM, 2)
+    assert speculative_row([], launches=[lost]).failure == "did not start: no MTP heads"
+    row = speculative_row(make_samples(NGRAM, FAST), launches=[lost, fine])
+    assert row.failure is None
+    assert row.notes == ("1 of 2 launches failed: no MTP heads",)
+
+
+def test_a_trial_that_was_never_reached_is_a_row():
+    row = speculative_row([], launches=[])
+    assert row.failure == "not measured"
+
+
+def test_every_planned_trial_is_a_row_in_order():
+    samples = [
+        sample
+        for workload in ("coding", "prose")
+        for length in (128, 512)
+        for sample in make_samples(PLAIN, SLOW, workload=workload, max_tokens=length)
+    ]
+    rows = summarise(make_run([PLAIN, NGRAM], samples))
+    assert [(row.workload, row.max_tokens, row.arm.id) for row in rows] == [
+        (workload, length, arm)
+        for workload in ("coding", "prose")
+        for length in (128, 512)
+        for arm in ("none", "ngram-mod-k4")
+    ]
+    assert [row.failure for row in rows if row.arm.id != "none"] == ["not measured"] * 4
+
+
+def test_samples_without_a_plain_partner_have_no_speedup():
+    run = make_run([PLAIN, NGRAM], make_samples(NGRAM, FAST))
+    row = rows_of(run)[NGRAM.id]
+    assert row.speedup is None
+    assert row.decode_rate is not None
+    assert row.lossless.verdict is Verdict.NOT_COMPARABLE
+    assert "no plain sample of the same round and prompt to compare with" in row.notes
+
+
+def test_an_answer_of_one_burst_has_no_rate():
+    row = speculative_row(updated(FAST, decode_rate=None, tpot_s=None))
+    assert row.decode_rate is None
+    assert "every answer came in one burst, which has no decode rate" in row.notes
+
+
+def test_loops_doubts_and_rejections_are_notes():
+    looping = (*PLAIN_TOKENS, *[1, 2] * 20)
+    row = speculative_row(updated(FAST, tokens=looping, accepted=0, cached_tokens=3))
+    assert row.loops == 6
+    assert row.notes == (
+        "every drafted token was rejected",
+        "6 of 6 answers end in a loop, which is easy to draft",
+        "6 of 6: prompt partly from a cache",
+    )
+
+
+def test_plain_decoding_that_does_not_repeat_itself_is_noted():
+    plain = make_samples(PLAIN, SLOW)
+    plain[2] = plain[2].model_copy(update={"tokens": (9, *PLAIN_TOKENS)})
+    row = rows_of(make_run([PLAIN], plain))["none"]
+    # It differs from the round before, and the next round differs from it.
+    assert row.notes == (
+        "plain decoding does not repeat itself: 2 of 5 answers differ from the round before",
+    )
+
+
+def test_a_rate_above_its_ceiling_is_noted():
+    row = rows_of(make_run([PLAIN], make_samples(PLAIN, [200.0] * 3)))["none"]
+    assert row.ceiling_share > 1
+    assert any("faster than its ceiling" in note for note in row.notes)
+
+
+def test_arms_are_held_against_their_own_baseline():
+    other = make_arm(id="none-q8", options=(("cache-type-k", "q8_0"),), baseline="none-q8")
+    fast = make_arm("ngram-mod", 4, baseline="none-q8", options=other.options)
+    samples = [
+        *make_samples(PLAIN, [10.0] * 3),
+        *make_samples(other, [20.0] * 3),
+        *make_samples(fast, [30.0] * 3),
+    ]
+    rows = rows_of(make_run([PLAIN, other, fast], samples))
+    assert rows[fast.id].speedup.value == pytest.approx(1.5)
+    assert rows["none-q8"].speedup is None
+
+
+def test_rows_can_be_written_as_json():
+    rows = summarise(make_run([PLAIN], make_samples(PLAIN, SLOW)))
+    assert b'"ceiling_share"' in TypeAdapter(tuple[TrialSummary, ...]).dump_json(rows)
