@@ -91,8 +91,8 @@ async def test_the_rate_agrees_with_the_servers_own(tmp_path: Path, write: str) 
         )
         async with launched(launch, tmp_path) as server:
             off = []
-            # Three tries: another process may hold the only free core at the last arrival.
-            for _ in range(3):
+            # Another process may hold the core at the first or last arrival: then once more.
+            for _ in range(6):
                 got, truth = await generate(server, ask(300))
                 assert [burst.tokens for burst in got[:3]] == [size, 9 - size, size]
                 rate = sum(burst.tokens for burst in got[1:]) / (got[-1].at - got[0].at)
