@@ -23,6 +23,8 @@ white paper swallows it. Markers and dashes tell lines apart too."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 PLAIN_COLOUR = "#555555"
+LONGEST_LABEL = 64
+"""Characters of one line of text that the figure has room for."""
 
 STYLE: dict[RcKeyType, object] = {
     "svg.hashsalt": "decodebench",
@@ -61,7 +63,7 @@ def draw_figures(rows: Sequence[TrialSummary]) -> tuple[Figure, ...]:
             continue
         title = f"{workload}, {max_tokens} tokens" if several else workload
         name = f"{len(figures) + 1}-{escape.file_name(title)}"
-        figures.append(Figure(name, title, _draw(escape.figure(title), group)))
+        figures.append(Figure(name, title, _draw(title, group)))
     return tuple(figures)
 
 
@@ -72,10 +74,12 @@ def _draw(title: str, rows: Sequence[TrialSummary]) -> str:
 
     # The object interface alone: no pyplot, so no window system and no state between figures.
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(6.2, 5.2), layout="constrained", facecolor="white")
+        canvas = Canvas(layout="constrained", facecolor="white")
         FigureCanvasSVG(canvas)
         top, bottom = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         legend = [*_draw_plain(top, rows), *_draw_series(top, bottom, rows)]
+        columns = 2 if max(len(entry.label) for entry in legend) <= LONGEST_LABEL // 2 else 1
+        canvas.set_size_inches(6.2, 4.6 + 0.22 * -(-len(legend) // columns))
         lengths = sorted({row.arm.draft_tokens for row in rows if row.arm.draft_tokens})
         bottom.set_xticks(lengths)
         bottom.set_xlim(lengths[0] - 0.5, lengths[-1] + 0.5)
@@ -84,12 +88,12 @@ def _draw(title: str, rows: Sequence[TrialSummary]) -> str:
         bottom.set_ylim(0, 1.04)
         top.set_ylabel("tokens per second")
         top.set_ylim(bottom=0)
-        top.set_title(title, loc="left", fontweight="bold")
+        top.set_title(_short(title), loc="left", fontweight="bold")
         canvas.legend(
             [entry.artist for entry in legend],
             [entry.label for entry in legend],
             loc="outside lower center",
-            ncols=2,
+            ncols=columns,
         )
         out = io.StringIO()
         canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
@@ -170,4 +174,11 @@ def _draw_series(top: Axes, bottom: Axes, rows: Sequence[TrialSummary]) -> list[
 
 def _legend_text(name: str) -> str:
     # matplotlib hides what starts with an underscore.
-    return escape.figure(name).lstrip("_")
+    return _short(name).lstrip("_")
+
+
+def _short(name: str) -> str:
+    """What fits into the figure's width; both ends are kept, since names differ at either."""
+    name = escape.figure(name)
+    half = LONGEST_LABEL // 2 - 2
+    return name if len(name) <= LONGEST_LABEL else f"{name[:half]} ... {name[-half:]}"

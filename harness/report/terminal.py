@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.summary import TrialSummary
 
-SPARED = (CEILING, ACCEPTANCE_LENGTH, CEILING_SHARE, ACCEPTANCE, LOSSLESS)
+SPARED = (CEILING, CEILING_SHARE, ACCEPTANCE_LENGTH, ACCEPTANCE, LOSSLESS)
 """Columns that a table gives up, in this order, until it fits."""
 WIDEST_SETTING = 24
 """A longer name of a setting may take several lines."""

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.report.content import build_report
+from tests.harness.builders import PLAIN_TOKENS, make_arm, make_run, make_samples
+
+PLAIN = make_arm()
+FAST = make_arm("ngram-mod", 4)
+PROMPTS = ("p1", "p2")
+RATES = [50.0] * 6
+
+
+def headlines(factor, *, count=6, change=None, noise=(0.98, 1.0, 1.02), **manifest):
+    rates = [50.0 * factor * noise[index % len(noise)] for index in range(count)]
+    change = change or {}
+    samples = [
+        *make_samples(PLAIN, RATES[:count], prompts=PROMPTS),
+        *make_samples(
+            FAST, rates, prompts=PROMPTS, change=lambda sample: sample.model_copy(update=change)
+        ),
+    ]
+    return build_report(make_run([PLAIN, FAST], samples, **manifest)).headlines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ({"factor": 1.32}, "coding: ngram-mod k=4 is 1.32x plain [1.2"),
+        ({"factor": 0.8}, "coding: plain is fastest; best of the others is ngram-mod k=4, 0.80x ["),
+        (
+            {"factor": 1.0},
+            "coding: no setting proven faster than plain: best is ngram-mod k=4 1.00x [0.9",
+        ),
+    ],
+)
+def test_the_three_verdicts(arguments, pattern):
+    (line,) = headlines(**arguments)
+    assert line.startswith(pattern)
+
+
+@pytest.mark.parametrize(
+    ("change", "manifest", "ending"),
+    [
+        ({}, {}, "], lossless"),
+        ({}, {"temperature": 0.7}, "], not known to be lossless"),
+        (
+            {"tokens": (*PLAIN_TOKENS[:37], -1)},
+            {},
+            "], but its text differs in 6 of 6 answers, first at token 37",
+        ),
+        (
+            {"tokens": None, "text_sha256": "00"},
+            {},
+            "], but its text differs in 6 of 6 answers",
+        ),
+    ],
+)
+def test_a_winner_tells_whether_it_is_lossless(change, manifest, ending):
+    (line,) = headlines(1.5, change=change, **manifest)
+    assert line.endswith(ending)
+
+
+def test_a_winner_that_loops_says_so():
+    (line,) = headlines(1.5, change={"tokens": (1, 2) * 40})
+    assert line.endswith("but 6 of 6 answers loop")
+
+
+def test_few_pairs_are_a_screen():
+    (line,) = headlines(1.5, count=4)
+    assert line.endswith("lossless (only 4 pairs: a screen, not a proof)")
+
+
+def test_too_few_pairs_for_an_interval():
+    (line,) = headlines(1.5, count=2)
+    assert line == (
+        "coding: no setting proven faster than plain: best is ngram-mod k=4 1.48x, "
+        "from too few pairs (2) for an interval"
+    )
+
+
+def test_rejected_drafts_win_nothing():
+    (line,) = headlines(1.5, change={"accepted": 0})
+    assert line.endswith("with every draft rejected")
+
+
+def test_rivals_are_named():
+    other = make_arm("ngram-mod", 6)
+    samples = [
+        *make_samples(PLAIN, [50.0] * 6),
+        *make_samples(FAST, [75.0, 76.0, 74.0, 75.0, 76.0, 74.0]),
+        *make_samples(other, [74.0, 76.0, 74.5, 76.0, 74.0, 75.0]),
+    ]
+    (line,) = build_report(make_run([PLAIN, FAST, other], samples)).headlines
+    assert line.endswith("; cannot be told apart from ngram-mod k=6")
+
+
+def test_plain_alone_is_told():
+    (line,) = build_report(make_run([PLAIN], make_samples(PLAIN, RATES))).headlines
+    assert line == "coding: plain decodes 50.0 tok/s, with nothing to compare"
+
+
+def test_a_plain_arm_that_failed_is_told():
+    run = make_run([PLAIN, FAST], make_samples(FAST, RATES), launches=[])
+    (line,) = build_report(run).headlines
+    assert line == "coding: plain failed, so nothing can be compared: not measured"
+
+
+def test_places_are_told_apart():
+    other = make_arm(id="t2", options=(("threads", 2),), baseline="t2")
+    samples = [
+        sample
+        for length in (64, 128)
+        for arm in (PLAIN, other)
+        for sample in make_samples(arm, RATES[:1], max_tokens=length)
+    ]
+    lines = build_report(make_run([PLAIN, other], samples)).headlines
+    assert [line.partition(":")[0] for line in lines] == [
+        "coding, 64 tokens, against plain",
+        "coding, 64 tokens, against plain, threads=2",
+        "coding, 128 tokens, against plain",
+        "coding, 128 tokens, against plain, threads=2",
+    ]
