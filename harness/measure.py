@@ -136,7 +136,8 @@ def _sample(
     keep_text: bool,
 ) -> Sample:
     seen = speed(completion.sent_at, bursts)
-    text = "".join(burst.text for burst in bursts)
+    # Half a surrogate pair, which JSON can carry, is no text that a file can hold.
+    text = "".join(burst.text for burst in bursts).encode(errors="replace").decode()
     streamed = sum(burst.tokens for burst in bursts)
     ids = [burst.token_ids for burst in bursts]
     tokens = tuple(token for part in ids if part is not None for token in part)

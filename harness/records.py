@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from harness.machine.fingerprint import Machine
 from harness.models.facts import ModelFacts
 from harness.suite import Suite
 from runners.base.contract import OptionValue
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Record(BaseModel):
@@ -189,7 +189,7 @@ class ModelInfo(Record):
 class Manifest(Record):
     """What was to be measured, and on what. Written once, before the first launch."""
 
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    schema_version: Literal[1] = SCHEMA_VERSION
     decodebench: str
     """The version of this project that wrote the run."""
     name: str

@@ -22,7 +22,7 @@ WARM_UP = Request(
 """Unlike every prompt of a workload, so that it teaches an n-gram pool nothing about them."""
 
 CHECK_S = 30.0
-"""How long a runner may take over the warm-up request when it is asked whether it still lives."""
+"""How long a runner may take at most over a small request, asked whether it still lives."""
 
 MOST_LAUNCHES = 3
 """Of one arm in one round: a runner that dies on every prompt must not hold up the sweep."""
@@ -164,7 +164,7 @@ class Sweep:
             place = self._place(batch, cell, launch)
             try:
                 sample = await measure(server, request, place, keep_text=suite.keep_text)
-                lost = None if sample.status == "ok" else await _lost(server)
+                lost = None if sample.status == "ok" else await self._lost(server)
             except ServerLostError as error:
                 sample = error.sample
                 lost = sample.reason
@@ -173,6 +173,14 @@ class Sweep:
             if lost is not None:
                 return batch.cells[number:], f"{cell.prompt.workload}/{cell.prompt.id}: {lost}"
         return (), None
+
+    async def _lost(self, server: Server) -> str | None:
+        """After a failed request: why the runner can take no more; None when it can."""
+        try:
+            await _warm_up(server, min(CHECK_S, self._plan.suite.request_timeout_s))
+        except RequestError as error:
+            return f"the runner no longer answers: {error}"
+        return None
 
     def _add(self, sample: Sample) -> None:
         self._folder.add(sample)
@@ -207,15 +215,6 @@ async def _warm_up(server: Server, timeout_s: float) -> float:
     async for _ in server.stream(replace(WARM_UP, timeout_s=timeout_s)):
         pass
     return time.perf_counter() - begun
-
-
-async def _lost(server: Server) -> str | None:
-    """After a failed request: why the runner can take no more of them; None when it can."""
-    try:
-        await _warm_up(server, CHECK_S)
-    except RequestError as error:
-        return f"the runner no longer answers: {error}"
-    return None
 
 
 def _key(batch: Batch, cell: Cell) -> tuple[int, str, str, str, int]:

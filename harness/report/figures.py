@@ -80,7 +80,9 @@ def _draw(title: str, rows: Sequence[TrialSummary]) -> str:
         legend = [*_draw_plain(top, rows), *_draw_series(top, bottom, rows)]
         columns = 2 if max(len(entry.label) for entry in legend) <= LONGEST_LABEL // 2 else 1
         canvas.set_size_inches(6.2, 4.6 + 0.22 * -(-len(legend) // columns))
-        lengths = sorted({row.arm.draft_tokens for row in rows if row.arm.draft_tokens})
+        lengths = sorted(
+            {row.arm.draft_tokens for row in rows if row.arm.draft_tokens and row.decode_rate}
+        )
         bottom.set_xticks(lengths)
         bottom.set_xlim(lengths[0] - 0.5, lengths[-1] + 0.5)
         bottom.set_xlabel("draft tokens (k)")

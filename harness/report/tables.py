@@ -51,23 +51,17 @@ T = TypeVar("T")
 Cell = Callable[[TrialSummary], str]
 """Prints one column of one row."""
 
-_PLACE: dict[Column, Cell] = {
-    SETTING: lambda row: row.setting,
-    WORKLOAD: lambda row: row.workload,
-    MAX_TOKENS: lambda row: str(row.max_tokens),
-}
-
 
 def main_table(rows: Sequence[TrialSummary]) -> Table:
     """The table an article would print: every trial that has figures.
 
-    `max_tokens` and `notes` are columns only where they say anything.
+    `max tokens` (in every table) and `notes` are columns only where they say anything.
     """
     measured = [row for row in rows if row.failure is None]
     table = _table(
         measured,
         {
-            **_PLACE,
+            **_place(rows),
             DECODE_RATE: lambda row: _known(row.decode_rate, numbers.rate_estimate),
             SPEEDUP: _speedup,
             ACCEPTANCE: lambda row: _drafts(row, row.speculating.acceptance_rate, numbers.percent),
@@ -80,8 +74,7 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
             NOTES: lambda row: "\n".join(map(escape.clean, row.notes)),
         },
     )
-    unwanted = [] if len({row.max_tokens for row in rows}) > 1 else [MAX_TOKENS]
-    return table.without(unwanted if any(row.notes for row in measured) else [*unwanted, NOTES])
+    return table.without([] if any(row.notes for row in measured) else [NOTES])
 
 
 def detail_table(rows: Sequence[TrialSummary]) -> Table:
@@ -89,7 +82,7 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
     return _table(
         [row for row in rows if row.failure is None],
         {
-            **_PLACE,
+            **_place(rows),
             Column("samples"): lambda row: f"{row.ok} of {row.ok + row.failed}",
             Column("pairs"): lambda row: _known(row.speedup, lambda speedup: str(speedup.count)),
             Column("drafted a step"): lambda row: _drafts(
@@ -109,7 +102,7 @@ def failure_table(rows: Sequence[TrialSummary]) -> Table:
     """The trials that have no figures, and why."""
     return _table(
         [row for row in rows if row.failure is not None],
-        {**_PLACE, REASON: lambda row: row.failure or ""},
+        {**_place(rows), REASON: lambda row: row.failure or ""},
     )
 
 
@@ -119,6 +112,17 @@ def difference_words(lossless: Lossless) -> str:
     if lossless.first_difference is None:
         return words
     return f"{words}, first at token {lossless.first_difference}"
+
+
+def _place(rows: Sequence[TrialSummary]) -> dict[Column, Cell]:
+    """The columns that say which trial a row is."""
+    place: dict[Column, Cell] = {
+        SETTING: lambda row: row.setting,
+        WORKLOAD: lambda row: row.workload,
+    }
+    if len({row.max_tokens for row in rows}) > 1:
+        place[MAX_TOKENS] = lambda row: str(row.max_tokens)
+    return place
 
 
 def _table(rows: Sequence[TrialSummary], cells: dict[Column, Cell]) -> Table:

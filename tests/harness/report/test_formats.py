@@ -24,7 +24,7 @@ OWN_TAGS = set(
     re.findall(
         r"\w+",
         "html head meta title style body main header h1 h2 h3 p ul li section div table thead "
-        "tbody tr th td br figure svg defs path g use clippath rect dl dt dd pre code",
+        "tbody tr th td span br figure svg defs path g use clippath rect dl dt dd pre code",
     )
 )
 VOID = frozenset({"meta", "br"})

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.plan import Plan, make_plan
+from harness.suite import SuiteError, make_suite
+from runners.base.contract import UsageError
+from runners.registry import RUNNERS
+from workloads.workload import WorkloadError
+
+MODEL = "/models/target.gguf"
+
+
+def plan_of(**given_settings: Any) -> Plan:
+    base = {"runner": "llama.cpp", "model": MODEL, "prompts": 2, "repeats": 2}
+    return make_plan(make_suite(base | given_settings), RUNNERS)
+
+
+def ids(plan: Plan) -> list[str]:
+    return [arm.id for arm in plan.arms]
+
+
+def test_methods_times_draft_lengths_and_one_plain_arm() -> None:
+    plan = plan_of(methods=["ngram-simple", "ngram-mod"], draft_tokens=[2, 4])
+    assert ids(plan) == [
+        "none",
+        "ngram-simple-k2",
+        "ngram-simple-k4",
+        "ngram-mod-k2",
+        "ngram-mod-k4",
+    ]
+    assert {arm.baseline for arm in plan.arms} == {"none"}
+    assert [arm.label for arm in plan.arms][:2] == ["plain", "ngram-simple k=2"]
+
+
+def test_shared_options_get_a_plain_arm_each() -> None:
+    plan = plan_of(
+        methods=["ngram-mod"],
+        draft_tokens=[4],
+        args={"cache-type-k": ["f16", "q8_0"], "threads": 2},
+    )
+    assert ids(plan) == [
+        "none-cache-type-k=f16",
+        "none-cache-type-k=q8_0",
+        "ngram-mod-k4-cache-type-k=f16",
+        "ngram-mod-k4-cache-type-k=q8_0",
+    ]
+    assert [arm.baseline for arm in plan.arms[2:]] == ids(plan)[:2]
+    # An option that is the same everywhere is set, but does not clutter the label.
+    assert plan.arms[2].label == "ngram-mod k=4, cache-type-k=f16"
+    assert ("threads", 2) in plan.arms[2].options
+
+
+def test_options_of_a_draft_do_not_multiply_plain_decoding() -> None:
+    plan = plan_of(
+        methods=["draft-model", "ngram-mod"],
+        draft_model="/models/small.gguf",
+        draft_tokens=[4],
+        args={"spec-draft-p-min": [0, 0.6]},
+    )
+    assert ids(plan) == [
+        "none",
+        "draft-model-k4-spec-draft-p-min=0",
+        "draft-model-k4-spec-draft-p-min=0.6",
+        "ngram-mod-k4",
+    ]
+    assert {arm.baseline for arm in plan.arms} == {"none"}
+    assert plan.arms[3].draft_model is None
+
+
+def test_arms_of_their_own() -> None:
+    plan = plan_of(
+        methods=[],
+        args={"threads": 2},
+        arm=[
+            {"args": {"threads": [1, 2]}},
+            {"method": "ngram-mod", "draft_tokens": 3, "args": {"threads": 1}},
+            {"method": "ngram-mod", "draft_tokens": 3, "model": "/models/other.gguf"},
+        ],
+    )
+    assert ids(plan) == [
+        "target-none-threads=1",
+        "target-none-threads=2",
+        "target-ngram-mod-k3-threads=1",
+        "other-none-threads=2",
+        "other-ngram-mod-k3-threads=2",
+    ]
+    assert [arm.baseline for arm in plan.arms if not arm.is_plain] == [
+        "target-none-threads=1",
+        "other-none-threads=2",
+    ]
+
+
+def test_ids_stay_unique_and_usable_as_file_names() -> None:
+    plan = plan_of(
+        runner="mock",
+        methods=["ngram-mod"],
+        draft_tokens=[1],
+        args={"write": ["token", "step"], "acceptance": ["0.5,0.1", "0.5/0.1"][:1]},
+    )
+    assert len(set(ids(plan))) == len(ids(plan))
+    assert all("/" not in name and "," not in name and len(name) <= 90 for name in ids(plan))
+
+
+def test_no_method_is_plain_alone() -> None:
+    assert ids(plan_of(methods=[])) == ["none"]
+    assert ids(plan_of(methods=["none"])) == ["none"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), repeats=st.integers(1, 4))
+def test_every_request_once_in_an_order_that_the_seed_fixes(seed: int, repeats: int) -> None:
+    plan = plan_of(
+        methods=["ngram-mod"],
+        draft_tokens=[1, 2],
+        seed=seed,
+        repeats=repeats,
+        max_tokens=[16, 64],
+    )
+    batches = list(plan.batches())
+    keys = Counter(
+        (b.round, b.arm.id, c.prompt.workload, c.prompt.id, c.max_tokens)
+        for b in batches
+        for c in b.cells
+    )
+    assert set(keys.values()) == {1}
+    assert len(keys) == plan.samples
+    assert len(batches) == plan.launches
+    # Rounds come one after the other, and all arms of a round see the same order of prompts.
+    assert [b.round for b in batches] == sorted(b.round for b in batches)
+    for number in range(1, repeats + 1):
+        assert len({b.cells for b in batches if b.round == number}) == 1
+    assert [(b.round, b.arm.id) for b in plan.batches()] == [(b.round, b.arm.id) for b in batches]
+
+
+def test_rounds_are_shuffled() -> None:
+    plan = plan_of(methods=["ngram-mod"], draft_tokens="1-8", repeats=5)
+    orders = {
+        tuple(b.arm.id for b in plan.batches() if b.round == number) for number in range(1, 6)
+    }
+    assert len(orders) > 1
+
+
+def test_fingerprint_follows_the_plan() -> None:
+    models = {MODEL: "00"}
+    plan = plan_of(methods=["ngram-mod"])
+    same = plan_of(methods=["ngram-mod"])
+    assert plan.fingerprint(models) == same.fingerprint(models)
+    assert plan.fingerprint({MODEL: "01"}) != plan.fingerprint(models)
+    for change in ({"seed": 2}, {"repeats": 3}, {"max_tokens": 9}, {"draft_tokens": 3}):
+        assert plan_of(**{"methods": ["ngram-mod"], **change}).fingerprint(
+            models
+        ) != plan.fingerprint(models)
+
+
+def test_the_context_holds_the_longest_prompt_and_answer() -> None:
+    plan = plan_of(methods=[], max_tokens=[64, 5000], prompts="all", workloads=["coding"])
+    longest = max(prompt.length or 0 for prompt in plan.prompts)
+    assert plan.context >= longest + 5000
+    assert plan.context % 1024 == 0
+
+
+def test_two_workloads_of_one_name(tmp_path: Path) -> None:
+    names = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "mine.jsonl"
+        file.write_text('{"id": "x", "prompt": "Tell me of the sea."}\n')
+        names.append(str(file))
+    with pytest.raises(SuiteError, match="same file name"):
+        plan_of(workloads=names)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"workloads": ["codign"]}, WorkloadError, "coding"),
+        ({"args": {"thread": 2}}, UsageError, "did you mean threads"),
+        ({"args": {"cache-type-k": "q9"}}, UsageError, "cannot be 'q9'"),
+        ({"args": {"spec-draft-n-max": 3}, "methods": ["mtp"]}, UsageError, "--draft-tokens"),
+        ({"methods": ["medusa"]}, UsageError, "cannot speculate by 'medusa'"),
+        ({"methods": ["draft-model"]}, UsageError, "needs --draft-model"),
+        ({"arm": [{"draft_tokens": 4}]}, SuiteError, "needs a method"),
+        (
+            {"methods": ["ngram-mod"], "draft_tokens": "1-500", "args": {"threads": [1, 2, 3, 4, 5]}},
+            SuiteError,
+            "more than 2000 arms",
+        ),
+    ],
+)
+def test_what_cannot_be_planned(
+    changed: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        plan_of(**changed)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.records import Sample
+from harness.run_folder import DiskError, RunFolder, RunFolderError, read_run
+from tests.harness.builders import make_arm, make_manifest, make_sample
+
+MANIFEST = make_manifest([make_arm(), make_arm("ngram-mod", 4)], [])
+SAMPLES = [make_sample(make_arm(), round=number, sequence=number) for number in range(1, 5)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    with RunFolder.create(tmp_path / "run", MANIFEST) as folder:
+        for sample in SAMPLES:
+            folder.add(sample)
+    return tmp_path / "run"
+
+
+def test_what_was_written_comes_back(run: Path) -> None:
+    data = read_run(run)
+    assert list(data.samples) == SAMPLES
+    assert data.manifest == MANIFEST
+
+
+def test_folder_that_exists(run: Path) -> None:
+    with pytest.raises(RunFolderError, match="exists already: choose another --out"):
+        RunFolder.create(run, MANIFEST)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunFolderError, match="cannot write to"):
+        RunFolder.create(tmp_path / "run", MANIFEST)
+
+
+def test_out_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot write to .*: Not a directory"):
+        RunFolder.create(tmp_path / "file" / "run", MANIFEST)
+
+
+def test_half_written_last_line_is_cut_and_the_rest_kept(run: Path) -> None:
+    file = run / "samples.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole.splitlines()[0][:57])
+    assert list(read_run(run).samples) == SAMPLES
+    with RunFolder.resume(run) as folder:
+        more = make_sample(make_arm(), round=9)
+        folder.add(more)
+    assert list(read_run(run).samples) == [*SAMPLES, more]
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(0, 10_000))
+def test_a_file_cut_anywhere_loses_one_sample_at_most(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "run"
+    with RunFolder.create(path, MANIFEST) as folder:
+        for sample in SAMPLES:
+            folder.add(sample)
+    file = path / "samples.jsonl"
+    data = file.read_bytes()
+    kept = data[: cut % (len(data) + 1)]
+    file.write_bytes(kept)
+    with RunFolder.resume(path) as folder:
+        assert list(folder.read().samples) == SAMPLES[: kept.count(b"\n")]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"not json\n", "line 5: not a sample"),
+        (b"\xff\xfe\n", "line 5: not a sample"),
+        (b'{"arm": "none"}\n', "line 5: not a sample: round: Field required"),
+        (b"\n", "line 5: not a sample"),
+    ],
+)
+def test_corrupt_line_is_named(run: Path, line: bytes, words: str) -> None:
+    with (run / "samples.jsonl").open("ab") as file:
+        file.write(line)
+    with pytest.raises(RunFolderError, match=words) as caught:
+        RunFolder.resume(run)
+    assert "Delete that line" in str(caught.value)
+
+
+def test_the_same_request_twice(run: Path) -> None:
+    with (run / "samples.jsonl").open("ab") as file:
+        file.write(SAMPLES[1].model_dump_json().encode() + b"\n")
+    with pytest.raises(RunFolderError, match="line 5: the same request as line 2"):
+        read_run(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "is no manifest"), ("{}", "is no manifest"), ("[1]", "is no manifest")],
+)
+def test_broken_manifest(run: Path, text: str, words: str) -> None:
+    (run / "manifest.json").write_text(text)
+    with pytest.raises(RunFolderError, match=words):
+        read_run(run)
+
+
+def test_manifest_of_a_later_schema(run: Path) -> None:
+    file = run / "manifest.json"
+    file.write_text(file.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(RunFolderError, match="schema version"):
+        read_run(run)
+
+
+def test_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="holds no run"):
+        read_run(tmp_path)
+
+
+def test_two_sweeps_in_one_folder(run: Path) -> None:
+    with (
+        RunFolder.resume(run),
+        pytest.raises(RunFolderError, match="another bench is measuring"),
+    ):
+        RunFolder.resume(run)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that is full beyond `size` bytes a file, as far as a write can tell."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_full_disk_keeps_what_was_written(run: Path) -> None:
+    file = run / "samples.jsonl"
+    size = file.stat().st_size
+    with RunFolder.resume(run) as folder:
+        with largest_file(size + 100), pytest.raises(DiskError, match="--resume"):
+            folder.add(make_sample(make_arm(), round=9))
+        # The part of the line that found room is taken back.
+        assert file.stat().st_size == size
+        folder.add(make_sample(make_arm(), round=9))
+    assert len(read_run(run).samples) == 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(text=st.text(max_size=200), reason=st.text(max_size=50))
+def test_any_text_of_a_model_survives(
+    tmp_path_factory: pytest.TempPathFactory, text: str, reason: str
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "run"
+    sample: Sample = make_sample(make_arm(), text=text, reason=reason)
+    with RunFolder.create(path, MANIFEST) as folder:
+        folder.add(sample)
+        assert folder.read().samples == (sample,)

@@ -1,0 +1,215 @@
+"""Sweeps of the mock: what fails becomes a row, the rest goes on, and resuming leaves no gap."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.manifest import make_manifest
+from harness.plan import Batch, Plan, make_plan
+from harness.records import Launch, Sample
+from harness.run_folder import RunData, RunFolder, read_run
+from harness.suite import make_suite
+from harness.sweep import Sweep
+from runners.registry import RUNNERS
+
+FAST = {"step-ms": 0.2, "prefill-ms": 0.2, "verify-ms-per-row": 0}
+
+
+class Recorder:
+    """An observer that remembers, and may act on what it sees."""
+
+    def __init__(self) -> None:
+        self.launches: list[Launch] = []
+        self.samples: list[Sample] = []
+        self.pids: set[int] = set()
+
+    def launching(self, batch: Batch) -> None:
+        self.last = batch
+
+    def launched(self, launch: Launch) -> None:
+        self.launches.append(launch)
+
+    def measured(self, sample: Sample) -> None:
+        self.samples.append(sample)
+
+
+def plan_of(**changes: Any) -> Plan:
+    args = FAST | changes.pop("args", {})
+    base = {
+        "runner": "mock",
+        "methods": ["ngram-mod"],
+        "draft_tokens": [2],
+        "workloads": ["coding"],
+        "prompts": 3,
+        "max_tokens": 8,
+        "repeats": 2,
+        "request_timeout_s": 3,
+        "start_timeout_s": 10,
+    }
+    return make_plan(make_suite(base | {"args": args} | changes), RUNNERS)
+
+
+def new_folder(plan: Plan, path: Path) -> RunFolder:
+    return RunFolder.create(path, make_manifest(plan, RUNNERS, ["test"], lambda _: None))
+
+
+async def sweep(plan: Plan, path: Path) -> RunData:
+    with new_folder(plan, path) as folder:
+        await Sweep(plan, RUNNERS, folder, Recorder()).run()
+    return read_run(path)
+
+
+def children() -> list[psutil.Process]:
+    """What still runs below this process; one that waits to be reaped does not."""
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+async def test_everything_is_measured_once_and_traced_to_its_launch(tmp_path: Path) -> None:
+    plan = plan_of(max_tokens=[4, 8])
+    run = await sweep(plan, tmp_path / "run")
+    assert len(run.samples) == plan.samples == 24
+    assert len({sample.key for sample in run.samples}) == 24
+    assert [sample.sequence for sample in run.samples] == list(range(24))
+    assert {sample.launch for sample in run.samples} == {launch.id for launch in run.launches}
+    assert {launch.id for launch in run.launches} == {
+        "r1-none",
+        "r1-ngram-mod-k2",
+        "r2-none",
+        "r2-ngram-mod-k2",
+    }
+    assert all(sample.output_tokens == sample.max_tokens for sample in run.samples)
+    (session,) = run.sessions
+    assert not session.interrupted
+    assert 0 < session.harness_s < session.wall_s
+    assert not children()
+
+
+async def test_arm_that_does_not_start_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
+    plan = plan_of(
+        methods=[], arm=[{}, {"method": "mtp", "args": {"fault": ["none", "refuse-speculation"]}}]
+    )
+    run = await sweep(plan, tmp_path / "run")
+    failed = [launch for launch in run.launches if launch.status == "failed"]
+    # It is not tried again in the second round: what it lacks it will lack then too.
+    assert len(failed) == 1
+    assert "fault=refuse-speculation" in failed[0].arm
+    assert "without speculation" in str(failed[0].reason)
+    others = [arm for arm in plan.arms if arm.id != failed[0].arm]
+    assert len(run.samples) == len(others) * 3 * 2
+    assert all(sample.status == "ok" for sample in run.samples)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("die-at-start", "exited with status 1"),
+        ("hang-at-start", "did not start"),
+    ],
+)
+async def test_faults_at_start(tmp_path: Path, fault: str, words: str) -> None:
+    plan = plan_of(methods=[], args={"fault": fault}, start_timeout_s=1.5)
+    run = await sweep(plan, tmp_path / "run")
+    (launch,) = run.launches
+    assert launch.status == "failed"
+    assert words in str(launch.reason)
+    assert not run.samples
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("die-in-request", "SIGSEGV"),
+        ("hang-in-request", "no end after 1 s"),
+        ("garbage", "HTTP"),
+        ("http-500", "HTTP 500"),
+        ("slow-death", "closed the connection"),
+    ],
+)
+async def test_faults_in_a_request(tmp_path: Path, fault: str, words: str) -> None:
+    plan = plan_of(
+        methods=["mtp"],
+        args={"fault": fault, "fault-after": 3},
+        prompts=4,
+        repeats=1,
+        request_timeout_s=1,
+    )
+    run = await sweep(plan, tmp_path / "run")
+    assert len(run.samples) == plan.samples
+    for arm in plan.arms:
+        samples = [sample for sample in run.samples if sample.arm == arm.id]
+        # The warm-up and two requests of each launch succeed before the fault shows.
+        assert [s.status for s in samples[:3]] == ["ok", "ok", "failed"]
+        reasons = [str(s.reason) for s in samples if s.status == "failed"]
+        assert any(words in reason for reason in reasons), reasons
+    assert not children()
+
+
+async def test_runner_that_dies_on_every_prompt_does_not_hold_up_the_sweep(tmp_path: Path) -> None:
+    plan = plan_of(
+        methods=[], args={"fault": "die-in-request", "fault-after": 1}, prompts=6, repeats=1, request_timeout_s=2
+    )
+    run = await sweep(plan, tmp_path / "run")
+    assert len(run.samples) == 6
+    assert len(run.launches) == 3
+    given_up = [s for s in run.samples if str(s.reason).startswith("not measured: ")]
+    assert len(given_up) == 3
+    assert "SIGSEGV" in str(given_up[0].reason)
+
+
+class Interrupting(Recorder):
+    """Cancels the sweep after so many samples."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+        self.task = asyncio.current_task()
+
+    def measured(self, sample: Sample) -> None:
+        super().measured(sample)
+        if len(self.samples) == self.after and self.task is not None:
+            self.task.cancel()
+
+
+@pytest.mark.parametrize("after", [1, 3, 5, 11])
+async def test_cancelled_and_resumed(tmp_path: Path, after: int) -> None:
+    plan = plan_of()
+    path = tmp_path / "run"
+
+    async def first() -> None:
+        with new_folder(plan, path) as folder:
+            await Sweep(plan, RUNNERS, folder, Interrupting(after)).run()
+
+    task = asyncio.create_task(first())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not children()
+    before = read_run(path)
+    assert len(before.samples) == after
+    assert before.sessions[0].interrupted
+    with RunFolder.resume(path) as folder:
+        await Sweep(plan, RUNNERS, folder, Recorder()).run()
+    run = read_run(path)
+    assert run.samples[:after] == before.samples
+    assert len({sample.key for sample in run.samples}) == len(run.samples) == plan.samples
+    assert [sample.sequence for sample in run.samples] == list(range(plan.samples))
+    assert len({launch.id for launch in run.launches}) == len(run.launches)
+
+
+async def test_resuming_a_finished_run_measures_nothing(tmp_path: Path) -> None:
+    plan = plan_of(repeats=1)
+    before = await sweep(plan, tmp_path / "run")
+    with RunFolder.resume(tmp_path / "run") as folder:
+        recorder = Recorder()
+        await Sweep(plan, RUNNERS, folder, recorder).run()
+    assert not recorder.launches
+    assert read_run(tmp_path / "run").samples == before.samples
