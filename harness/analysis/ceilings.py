@@ -80,6 +80,8 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
 
 
 def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
+    if path is None:
+        raise _UnknownError("the runner reads no model")
     facts = next((model.facts for model in manifest.models if model.path == path), None)
     if facts is None:
         raise _UnknownError(f"the {what}'s header could not be read")

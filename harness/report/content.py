@@ -95,7 +95,7 @@ def build_report(run: RunData) -> Report:
         headlines=tuple(headline(contest, contests) for contest in contests),
         rows=rows,
         table=main_table(rows),
-        remarks=_remarks(rows),
+        remarks=(*_missing(run), *_remarks(rows)),
         details=detail_table(rows),
         failures=failure_table(rows),
         machine=_machine(run),
@@ -131,6 +131,16 @@ def wall_time(sessions: Sequence[Session]) -> str | None:
         f"{numbers.seconds(wall)}: {numbers.percent(loading)} loading, "
         f"{numbers.percent(waiting)} waiting for tokens, {numbers.percent(own)} the harness itself"
     )
+
+
+def _missing(run: RunData) -> tuple[str, ...]:
+    """Whether the run was cut short, by an interruption or by runners that did not start."""
+    manifest = run.manifest
+    planned = (
+        manifest.repeats * len(manifest.arms) * len(manifest.prompts) * len(manifest.max_tokens)
+    )
+    measured = len(run.samples)
+    return () if measured >= planned else (f"{measured} of {planned} planned requests were sent.",)
 
 
 def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:

@@ -55,7 +55,8 @@ Cell = Callable[[TrialSummary], str]
 def main_table(rows: Sequence[TrialSummary]) -> Table:
     """The table an article would print: every trial that has figures.
 
-    `max tokens` (in every table) and `notes` are columns only where they say anything.
+    `max tokens` (in every table), the ceiling and `notes` are columns only where they say
+    anything.
     """
     measured = [row for row in rows if row.failure is None]
     table = _table(
@@ -74,7 +75,10 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
             NOTES: lambda row: "\n".join(map(escape.clean, row.notes)),
         },
     )
-    return table.without([] if any(row.notes for row in measured) else [NOTES])
+    unwanted = [] if any(row.notes for row in measured) else [NOTES]
+    if not any(row.ceiling.rate for row in measured):
+        unwanted += [CEILING, CEILING_SHARE]
+    return table.without(unwanted)
 
 
 def detail_table(rows: Sequence[TrialSummary]) -> Table:

@@ -73,6 +73,7 @@ def test_a_gpu_brings_its_own_bandwidth():
         (DRAFTED, Measured(100.0, 2.5, None), {}, (), "drafted tokens"),
         (DRAFTED, Measured(100.0, 9.0, 3.0), {}, (), "contradict"),
         (make_arm(options=(("cache-type-k", "q9"),)), MEASURED, {}, (), "q9"),
+        (make_arm(model=None), MEASURED, {}, (), "reads no model"),
         (make_arm(model="missing.gguf"), MEASURED, {}, (), "model's header"),
     ],
 )

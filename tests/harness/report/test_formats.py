@@ -122,9 +122,16 @@ def test_the_command_is_that_of_a_launch_that_came_up():
     assert commands["mtp k=2"].endswith("--spec-type mtp")
 
 
+def test_a_run_that_was_cut_short_says_so():
+    run = ordinary_run()
+    assert "12 of 18 planned requests were sent." in build_report(run).remarks
+    whole = make_run(run.manifest.arms[:2], run.samples)
+    assert build_report(whole).remarks == ()
+
+
 def test_reasons_for_empty_cells_are_said_once():
     run = ordinary_run()
-    sampled = make_run(run.manifest.arms, run.samples, temperature=0.5, models=())
+    sampled = make_run(run.manifest.arms[:2], run.samples, temperature=0.5, models=())
     assert build_report(sampled).remarks == (
         "No ceiling for 2 rows: the model's header could not be read.",
         "Not compared with plain, 1 row: sampled at temperature 0.5, so answers differ anyway.",

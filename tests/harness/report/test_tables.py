@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from harness.analysis.summary import summarise
 from harness.report.tables import (
+    CEILING,
     MAX_TOKENS,
     NOTES,
     SETTING,
@@ -60,6 +61,8 @@ def test_columns_appear_only_if_they_say_something():
     table = main_table(rows())
     assert MAX_TOKENS not in table.columns
     assert NOTES not in table.columns
+    assert CEILING in table.columns
+    assert CEILING not in main_table(rows(models=())).columns
     assert MAX_TOKENS in main_table(rows(max_tokens=(128, 512))).columns
     noted = main_table(rows({"cached_tokens": 4, "output_tokens": 5, "steps": 4}))
     assert cells(noted, "ngram-mod k=4")["notes"].split("\n") == [
