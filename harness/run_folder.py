@@ -65,10 +65,7 @@ class RunFolder:
         Raises:
             RunFolderError: it exists already, or cannot be written.
         """
-        if path.exists():
-            raise RunFolderError(
-                f"{path} exists already: choose another --out, or go on with --resume {path}"
-            )
+        check_free(path)
         try:
             (path / LOGS).mkdir(parents=True)
             partial = path / f"{MANIFEST}.part"
@@ -145,6 +142,18 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_free(path: Path) -> None:
+    """Refuse a folder that is there already.
+
+    Raises:
+        RunFolderError: it is.
+    """
+    if path.exists():
+        raise RunFolderError(
+            f"{path} exists already: choose another --out, or go on with --resume {path}"
+        )
 
 
 def read_run(path: Path) -> RunData:

@@ -44,7 +44,7 @@ def gather(
     runners = {name: get_runner(name) for name in names}
     if base is None:
         needs_model = any(runner.needs_model for runner in runners.values())
-        settings = with_defaults(settings, needs_model=needs_model)
+        settings = with_defaults(settings, runner=checked.runner, needs_model=needs_model)
     return make_suite(settings, where), runners
 
 

@@ -60,6 +60,12 @@ def _listed(value: object) -> object:
     return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
 
 
+def _prompt_count(value: object) -> object:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError(f"expected a number from 1 on, or 'all', not {value!r}")
+
+
 def _known_method(value: str) -> str:
     if value not in METHODS:
         near = difflib.get_close_matches(value, METHODS, n=1)
@@ -75,7 +81,7 @@ DraftTokens = Annotated[
 ]
 MaxTokens = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-PromptCount = Annotated[int, Field(ge=1)] | Literal["all"]
+PromptCount = Annotated[int | Literal["all"], BeforeValidator(_prompt_count)]
 
 
 class _Strict(BaseModel):
@@ -181,7 +187,8 @@ def make_suite(settings: Mapping[str, Any], where: str = "") -> Suite:
         prefix = f"{where}: " if where else ""
         lines = []
         for fault in error.errors():
-            line = f"{prefix}{_place(fault['loc'])}: {_words(fault['type'], fault, settings)}"
+            place = _place(fault["loc"]) if where else _flag(fault["loc"])
+            line = f"{prefix}{place}: {_words(fault['type'], fault)}"
             if line not in lines:
                 lines.append(line)
         raise SuiteError("\n".join(lines[:5])) from None
@@ -195,7 +202,22 @@ def _place(location: tuple[int | str, ...]) -> str:
     return str(location[0])
 
 
-def _words(kind: str, fault: Any, settings: Mapping[str, Any]) -> str:
+_FLAGS = {
+    "methods": "--method",
+    "workloads": "--workload",
+    "args": "--runner-arg",
+    "request_timeout_s": "--request-timeout",
+    "start_timeout_s": "--start-timeout",
+}
+
+
+def _flag(location: tuple[int | str, ...]) -> str:
+    """Without a file, a setting came from its flag."""
+    name = str(location[0])
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def _words(kind: str, fault: Any) -> str:
     given = fault.get("input")
     if kind == "extra_forbidden":
         inside_arm = len(fault["loc"]) > 1

@@ -217,7 +217,12 @@ def _run(
     from harness.cli.progress import SweepProgress  # noqa: PLC0415
     from harness.manifest import differences, make_manifest  # noqa: PLC0415
     from harness.plan import make_plan  # noqa: PLC0415
-    from harness.run_folder import RunFolder, RunFolderError, read_run  # noqa: PLC0415
+    from harness.run_folder import (  # noqa: PLC0415
+        RunFolder,
+        RunFolderError,
+        check_free,
+        read_run,
+    )
     from harness.settings import gather  # noqa: PLC0415
     from harness.sweep import Sweep  # noqa: PLC0415
 
@@ -228,18 +233,21 @@ def _run(
     if dry:
         show_plan(plan, as_json=json)
         return 0
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = resume or out or Path("results") / f"{suite.name}-{stamp}"
+    if resume is None:
+        check_free(path)
     with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
         manifest = make_manifest(plan, runners, sys.argv, progress.tell)
-        if resume is not None and old is not None:
+        if old is not None:
             changed = differences(old.manifest, manifest)
             if changed:
                 raise RunFolderError(
-                    f"cannot go on with {resume}, something has changed:\n" + "\n".join(changed)
+                    f"cannot go on with {path}, something has changed:\n" + "\n".join(changed)
                 )
-            folder = RunFolder.resume(resume)
+            folder = RunFolder.resume(path)
         else:
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            folder = RunFolder.create(out or Path("results") / f"{suite.name}-{stamp}", manifest)
+            folder = RunFolder.create(path, manifest)
         with folder:
             interrupted = _measure(Sweep(plan, runners, folder, progress))
     if interrupted:
