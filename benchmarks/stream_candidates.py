@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
-from runners.base.stream import Decoder, open_stream
+from runners.base.events import Decoder
+from runners.base.stream import open_stream
 
 Take = Callable[[float, str], None]
 Payload = Mapping[str, float]

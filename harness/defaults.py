@@ -23,10 +23,8 @@ DEMO_SETTINGS: dict[str, Any] = {
 METHODS = ("ngram-simple", "ngram-mod")
 """They need nothing but the text, so they always work."""
 
-METHOD_ARGS: dict[str, dict[str, Value]] = {
-    "llama.cpp": {"spec-ngram-simple-size-n": 4, "spec-ngram-mod-n-match": 4},
-}
-"""llama.cpp itself looks up 12 and 24 tokens, which drafts next to nothing in short answers."""
+METHOD_ARGS: dict[str, dict[str, Value]] = {"llama.cpp": {"spec-ngram-mod-n-match": 8}}
+"""llama.cpp itself looks up 24 tokens, which drafts next to nothing in short answers."""
 
 ADVICE = (
     "give a model with --model FILE.gguf, or install the demo model: "

@@ -40,18 +40,6 @@ def make_manifest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(command),
         suite=plan.suite,
-        **plan.suite.model_dump(
-            include={
-                "name",
-                "seed",
-                "repeats",
-                "temperature",
-                "max_tokens",
-                "keep_text",
-                "request_timeout_s",
-                "start_timeout_s",
-            }
-        ),
         context=plan.context,
         arms=plan.arms,
         prompts=tuple(

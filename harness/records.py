@@ -192,19 +192,12 @@ class Manifest(Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     decodebench: str
     """The version of this project that wrote the run."""
-    name: str
     created_at: str
     command: tuple[str, ...]
-    suite: Suite = Suite()
+    suite: Suite
     """Everything the run was asked for; resuming starts from it."""
-    seed: int
-    repeats: int
-    temperature: float
-    max_tokens: tuple[int, ...]
-    keep_text: bool
-    request_timeout_s: float
-    start_timeout_s: float
     context: int
+    """Tokens of context of every launch, unless an arm's own option says otherwise."""
     arms: tuple[Arm, ...]
     prompts: tuple[PromptInfo, ...]
     runners: tuple[RunnerInfo, ...]

@@ -175,15 +175,7 @@ class LlamaCppServer:
             async for part in self._stream(prompt, request):
                 yield part
         except RequestError as error:
-            if not error.server_lost:
-                raise
-            ended = await self._process.wait_ended(2.0)
-            if ended is None:
-                raise
-            raise RequestError(
-                f"the runner {ended} during the request",
-                server_lost=True,
-            ) from None
+            raise await self._process.explain(error) from None
 
     async def _stream(self, prompt: str, request: Request) -> AsyncIterator[Burst | Completion]:
         payload: dict[str, JSON] = {
@@ -225,7 +217,10 @@ class LlamaCppServer:
             yield last.completion(stream.sent_at, steps)
 
     async def counters(self) -> Counters | None:
-        reply = await fetch(f"{self._address}/metrics", timeout_s=SMALL_REQUEST_S)
+        try:
+            reply = await fetch(f"{self._address}/metrics", timeout_s=SMALL_REQUEST_S)
+        except RequestError as error:
+            raise await self._process.explain(error) from None
         if reply.status != 200:
             return None
         return read_counters(reply.body.decode(errors="replace"), COUNTERS)

@@ -216,6 +216,20 @@ def _parse(option: str, value: OptionValue) -> Field:
         raise UsageError(f"llama.cpp option {name} cannot be {value!r}: {error}") from None
 
 
+LONGEST_LOOKUP = 12
+"""llama.cpp's own default of the n-gram that ngram-simple looks up."""
+
+
+def _implied(speculation: Speculation) -> list[tuple[str, OptionValue]]:
+    """Options without which a short draft length would silently draft nothing."""
+    k = speculation.draft_tokens or 0
+    if speculation.method == "ngram-mod":  # Its default is at least 48 tokens a draft.
+        return [("spec-ngram-mod-n-min", 1)]
+    if speculation.method == "ngram-simple":  # It drops every draft shorter than its n-gram.
+        return [("spec-ngram-simple-size-n", min(LONGEST_LOOKUP, k))]
+    return []
+
+
 def _speculation(speculation: Speculation) -> list[Field]:
     if speculation.is_plain:
         return []
@@ -233,9 +247,7 @@ def _speculation(speculation: Speculation) -> list[Field]:
         Field("speculative.types", (EnumName("common_speculative_type", kind),)),
         Field(_OPTIONS[method.draft_length].field, speculation.draft_tokens),
     ]
-    if speculation.method == "ngram-mod":
-        # Its default of at least 48 tokens a draft would refuse every shorter draft length.
-        fields.append(Field("speculative.ngram_mod.n_min", 1))
+    fields += [_parse(name, value) for name, value in _implied(speculation)]
     if speculation.method == "mtp":
         fields.append(Field("load_mtp", True))
     if speculation.draft_model is not None and speculation.method in _WITH_DRAFT_FILE:
@@ -267,7 +279,18 @@ def fields(spec: LaunchSpec) -> list[Field]:
     for option, value in spec.options:
         field = _parse(option, value)
         merged[field.path] = field
+    _check_lookup(merged, spec.speculation)
     return list(merged.values())
+
+
+def _check_lookup(merged: Mapping[str, Field], speculation: Speculation) -> None:
+    if speculation.method == "ngram-simple":
+        lookup = merged["speculative.ngram_simple.size_n"].value
+        if isinstance(lookup, int) and lookup > (speculation.draft_tokens or 0):
+            raise UsageError(
+                f"llama.cpp's ngram-simple drafts nothing when spec-ngram-simple-size-n ({lookup}) "
+                f"is larger than the draft length ({speculation.draft_tokens}): change one of them"
+            )
 
 
 def command_line(spec: LaunchSpec, program: Path | str = "llama-server") -> list[str]:
@@ -281,8 +304,8 @@ def command_line(spec: LaunchSpec, program: Path | str = "llama-server") -> list
         method = METHODS[speculation.method]
         argv += ["--spec-type", method.spec_type, f"--{method.draft_length}"]
         argv.append(str(speculation.draft_tokens))
-        if speculation.method == "ngram-mod":
-            given.setdefault("spec-ngram-mod-n-min", 1)
+        for name, value in _implied(speculation):
+            given.setdefault(name, value)
         if speculation.draft_model is not None and speculation.method in _WITH_DRAFT_FILE:
             argv += ["--spec-draft-model", str(speculation.draft_model)]
     for name, value in given.items():

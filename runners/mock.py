@@ -240,10 +240,7 @@ class MockServer:
             async for part in self._stream(request):
                 yield part
         except RequestError as error:
-            ended = await self._process.wait_ended(1.0) if error.server_lost else None
-            if ended is None:
-                raise
-            raise RequestError(f"the runner {ended} during the request", server_lost=True) from None
+            raise await self._process.explain(error) from None
 
     async def _stream(
         self, request: Request, *, probe: bool = False

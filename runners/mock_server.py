@@ -349,6 +349,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "die-in-request":
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.kill(os.getpid(), signal.SIGSEGV)
+            # Another thread may be the one to take the signal: this one must not go on.
+            threading.Event().wait()
         elif fault == "hang-in-request":
             threading.Event().wait()
         elif fault == "garbage":

@@ -50,7 +50,7 @@ class _UnknownError(Exception):
 
 def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
     target = _facts(manifest, arm.model, "model")
-    bandwidth = _bandwidth(manifest, arm, target)
+    bandwidth = _bandwidth(manifest, arm)
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
     tau, draft_tokens, draft_bytes = 1.0, 0, 0.0
@@ -98,7 +98,7 @@ def _kv_bytes(arm: Arm, target: ModelFacts) -> float:
         raise _UnknownError(str(error)) from error
 
 
-def _bandwidth(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
+def _bandwidth(manifest: Manifest, arm: Arm) -> float:
     """Bytes a second of the memory that holds the weights."""
     machine = manifest.machine
     if machine.gpus and _accelerators(manifest, arm):
@@ -110,10 +110,17 @@ def _bandwidth(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
     # Without a GPU of its own memory the processor's reading holds: on Apple silicon both share it.
     if machine.bandwidth is None:
         raise _UnknownError("memory bandwidth not measured")
-    cache = machine.last_level_cache_bytes
-    if cache is not None and target.active_bytes <= cache:
-        raise _UnknownError("the weights fit in the processor's cache: memory is no limit")
     return machine.bandwidth.bytes_per_s
+
+
+def fits_cache(manifest: Manifest, arm: Arm) -> bool:
+    """Whether a processor's last cache could hold the weights, so that memory need not be read."""
+    machine = manifest.machine
+    facts = next((model.facts for model in manifest.models if model.path == arm.model), None)
+    cache = machine.last_level_cache_bytes
+    if facts is None or cache is None or (machine.gpus and _accelerators(manifest, arm)):
+        return False
+    return facts.active_bytes <= cache
 
 
 def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:

@@ -94,7 +94,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
             ),
         )
         for workload in workloads
-        for max_tokens in run.manifest.max_tokens
+        for max_tokens in run.manifest.suite.max_tokens
         for arm in run.manifest.arms
     )
 
@@ -163,7 +163,7 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
         peak_memory=max(
             (s.runner_peak_memory for s in ok if s.runner_peak_memory is not None), default=None
         ),
-        lossless=compare(ok, reference, temperature=run.manifest.temperature),
+        lossless=compare(ok, reference, temperature=run.manifest.suite.temperature),
         ceiling=ceiling,
         ceiling_share=decode_rate.value / ceiling.rate if decode_rate and ceiling.rate else None,
         loops=sum(find_loop(sample) is not None for sample in ok),

@@ -10,11 +10,13 @@ from rich.console import Console
 from harness.analysis.summary import TrialSummary, summarise
 from harness.report.terminal import print_summary
 from harness.report.write import write_reports
-from harness.run_folder import RunData, RunFolderError, read_run
+from harness.run_folder import RunFolderError, read_run
 
 
-def show_outcome(folder: Path, *, as_json: bool = False) -> RunData:
+def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     """Write the reports of the run in `folder` and print its table, or its rows as JSON.
+
+    True when a launch, a request or a whole trial failed.
 
     Raises:
         RunFolderError: no run, or its folder cannot be written.
@@ -24,13 +26,16 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> RunData:
         written = write_reports(run, folder)
     except OSError as error:
         raise RunFolderError(f"cannot write the reports to {folder}: {error.strerror}") from None
+    rows = summarise(run)
+    failed = any(row.failed or row.failure for row in rows) or any(
+        launch.status == "failed" for launch in run.launches
+    )
     if as_json:
-        rows = TypeAdapter(tuple[TrialSummary, ...]).dump_json(summarise(run), indent=2)
-        print(rows.decode())
-        return run
+        print(TypeAdapter(tuple[TrialSummary, ...]).dump_json(rows, indent=2).decode())
+        return failed
     console = Console()
     print_summary(run, console)
     console.print()
     console.print(f"Report: {written.html}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"        {written.markdown}", markup=False, highlight=False, soft_wrap=True)
-    return run
+    return failed

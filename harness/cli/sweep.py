@@ -253,10 +253,7 @@ def _run(
     if interrupted:
         complain(_interruption(folder, plan))
         return INTERRUPTED
-    run = show_outcome(folder.path, as_json=json)
-    samples_failed = any(sample.status == "failed" for sample in run.samples)
-    launches_failed = any(launch.status == "failed" for launch in run.launches)
-    return FAILED if samples_failed or launches_failed else 0
+    return FAILED if show_outcome(folder.path, as_json=json) else 0
 
 
 def _measure(sweep: Sweep) -> bool:

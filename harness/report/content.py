@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.ceilings import fits_cache
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import find_winners
 from harness.records import Launch, ModelInfo, Session
@@ -90,12 +91,12 @@ def build_report(run: RunData) -> Report:
     contests = find_winners(run, rows)
     manifest = run.manifest
     return Report(
-        title=manifest.name,
+        title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
         headlines=tuple(headline(contest, contests) for contest in contests),
         rows=rows,
         table=main_table(rows),
-        remarks=(*_missing(run), *_remarks(rows)),
+        remarks=(*_missing(run), *_remarks(rows), *_cached(run)),
         details=detail_table(rows),
         failures=failure_table(rows),
         machine=_machine(run),
@@ -137,7 +138,10 @@ def _missing(run: RunData) -> tuple[str, ...]:
     """Whether the run was cut short, by an interruption or by runners that did not start."""
     manifest = run.manifest
     planned = (
-        manifest.repeats * len(manifest.arms) * len(manifest.prompts) * len(manifest.max_tokens)
+        manifest.suite.repeats
+        * len(manifest.arms)
+        * len(manifest.prompts)
+        * len(manifest.suite.max_tokens)
     )
     measured = len(run.samples)
     return () if measured >= planned else (f"{measured} of {planned} planned requests were sent.",)
@@ -155,6 +159,18 @@ def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
     return (
         *(f"No ceiling for {_rows(count)}: {reason}." for reason, count in ceilings.items()),
         *(f"Not compared with plain, {_rows(n)}: {reason}." for reason, n in lossless.items()),
+    )
+
+
+def _cached(run: RunData) -> tuple[str, ...]:
+    """A warning where weights may never leave the cache, which is faster than memory."""
+    manifest = run.manifest
+    if not any(fits_cache(manifest, arm) for arm in manifest.arms):
+        return ()
+    cache = numbers.size(manifest.machine.last_level_cache_bytes or 0)
+    return (
+        f"The weights fit in the processor's last cache ({cache}), which may be faster than the "
+        "memory that the ceiling stands on.",
     )
 
 
@@ -226,13 +242,13 @@ def _method(run: RunData) -> FactGroup:
     prompts = Counter(prompt.workload for prompt in manifest.prompts)
     interrupted = sum(session.interrupted for session in run.sessions)
     facts = [
-        Fact("rounds", str(manifest.repeats)),
-        Fact("order", f"settings shuffled in each round, seed {manifest.seed}"),
+        Fact("rounds", str(manifest.suite.repeats)),
+        Fact("order", f"settings shuffled in each round, seed {manifest.suite.seed}"),
         Fact("prompts", ", ".join(f"{count} {name}" for name, count in prompts.items())),
-        Fact("max tokens", ", ".join(map(str, manifest.max_tokens))),
+        Fact("max tokens", ", ".join(map(str, manifest.suite.max_tokens))),
         Fact(
             "temperature",
-            "0 (greedy)" if manifest.temperature == 0 else f"{manifest.temperature:g}",
+            "0 (greedy)" if manifest.suite.temperature == 0 else f"{manifest.suite.temperature:g}",
         ),
         Fact("context", str(manifest.context)),
         Fact("wall time", wall_time(run.sessions) or "not recorded"),

@@ -187,7 +187,11 @@ class Server(Protocol):
         """
 
     async def counters(self) -> Counters | None:
-        """Totals of speculation so far; None where the runner exposes none."""
+        """Totals of speculation so far; None where the runner exposes none.
+
+        Raises:
+            RequestError: the runner did not answer.
+        """
 
     async def stop(self) -> None:
         """End the runner and every process it started. Safe to call twice."""

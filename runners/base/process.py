@@ -17,10 +17,12 @@ from pathlib import Path
 
 import psutil
 
-from runners.base.contract import StartError
+from runners.base.contract import RequestError, StartError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LONGEST_LINE = 1 << 16
+DYING_S = 2.0
+"""How long a command that dropped a connection may take to be gone, to count as dead."""
 
 
 def free_port() -> int:
@@ -143,14 +145,26 @@ class Process:
         code = self._supervisor.returncode
         return None if code is None else describe_exit(code)
 
-    async def wait_ended(self, timeout_s: float) -> str | None:
-        """Like `ended`, giving a command that is just dying up to `timeout_s` to be gone."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._supervisor.wait(), timeout_s)
-        return self.ended()
+    async def explain(self, error: RequestError) -> RequestError:
+        """The error of a lost connection, with how the command ended if that is the reason."""
+        if not error.server_lost:
+            return error
+        try:
+            await asyncio.wait_for(self._supervisor.wait(), DYING_S)
+        except TimeoutError:
+            return error
+        return RequestError(f"the runner {self.ended()} during the request", server_lost=True)
 
     async def stop(self) -> None:
-        """End the command and everything it started. Safe to call twice."""
+        """End the command and everything it started, even when cancelled. Safe to call twice."""
+        stopping = asyncio.ensure_future(self._stop())
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            await stopping
+            raise
+
+    async def _stop(self) -> None:
         stdin = self._supervisor.stdin
         assert stdin is not None
         stdin.close()

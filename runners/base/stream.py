@@ -19,11 +19,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import httptools
 
 from runners.base.contract import RequestError, UsageError
+from runners.base.events import Decoder
+from runners.base.wire import Wire
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -32,12 +33,7 @@ LONGEST_MESSAGE = 500
 LARGEST_BODY = 64 * 2**20
 """Bytes; an answer of `fetch` that is larger is refused."""
 LARGEST_ERROR = 2**20
-LARGEST_EVENT = 16 * 2**20
-"""Bytes; a stream with a larger event is refused."""
 LARGEST_HEAD = 64 * 2**10
-READ_SIZE = 64 * 2**10
-LARGEST_BACKLOG = 4 * 2**20
-"""Bytes read and not yet asked for, above which the connection is not read on for a while."""
 
 
 @dataclass(frozen=True)
@@ -55,76 +51,6 @@ class Event:
 class Reply:
     status: int
     body: bytes
-
-
-class Decoder:
-    """Server-sent events out of bytes, as the WHATWG standard reads them; data fields only."""
-
-    def __init__(self) -> None:
-        self._partial = bytearray()
-        self._data: list[bytes] = []
-        self._size = 0
-        self._after_cr = False
-        self._begun = False
-
-    def feed(self, piece: bytes) -> list[str]:
-        """The payloads of the events that `piece` completes.
-
-        Raises:
-            ValueError: an event is longer than 16 MiB.
-        """
-        if self._after_cr and piece.startswith(b"\n"):
-            piece = piece[1:]
-            self._after_cr = False
-        if not piece:
-            return []
-        self._after_cr = piece.endswith(b"\r")
-        self._size += len(piece)
-        if self._partial:
-            self._partial += piece
-            if b"\n" not in piece and b"\r" not in piece:
-                self._check_size()
-                return []
-            piece = bytes(self._partial)
-            self._partial.clear()
-        lines = piece.splitlines()
-        if not piece.endswith((b"\n", b"\r")):
-            self._partial += lines.pop()
-        events = []
-        for line in lines:
-            if not self._begun:
-                self._begun = True
-                line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901
-            if line.startswith(b"data:"):
-                self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
-            elif not line and self._data:
-                events.append(self._take())
-            elif line == b"data":
-                self._data.append(b"")
-        if events:
-            self._size = 0
-        else:
-            self._check_size()
-        return events
-
-    def close(self) -> list[str]:
-        """What is left at the end: several servers leave the last blank line away.
-
-        Raises:
-            ValueError: the end came in the middle of a line.
-        """
-        if self._partial:
-            raise ValueError("it ended in the middle of an event")
-        return [self._take()] if self._data else []
-
-    def _take(self) -> str:
-        text = b"\n".join(self._data).decode("utf-8", "replace")
-        self._data.clear()
-        return text
-
-    def _check_size(self) -> None:
-        if self._size > LARGEST_EVENT:
-            raise ValueError(f"an event is longer than {LARGEST_EVENT >> 20} MiB")
 
 
 class EventStream:
@@ -219,111 +145,10 @@ async def fetch(url: str, payload: Mapping[str, JSON] | None = None, *, timeout_
     return Reply(status, body)
 
 
-class _Turns:
-    """Wakes one waiting task in each round of the event loop.
-
-    Between two tasks' work the loop then takes in, and stamps, all that has arrived meanwhile:
-    with many streams a stamp waits for one event to be parsed, not for one of each stream.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._busy = False
-
-    def wake(self, waiter: asyncio.Future[None]) -> None:
-        self._waiting.append(waiter)
-        if not self._busy:
-            self._busy = True
-            self._next()
-
-    def _next(self) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._loop.call_soon(self._next)
-                return
-        self._busy = False
-
-
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
-
-
-class _Wire(asyncio.BufferedProtocol):
-    """One connection: keeps every read with the time at which it came in."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._turns = _turns.setdefault(loop, _Turns(loop))
-        # asyncio's plain Protocol makes a new buffer of 256 KiB for every read.
-        self._buffer = memoryview(bytearray(READ_SIZE))
-        self._reads: deque[tuple[float, bytes]] = deque()
-        self._backlog = 0
-        self._paused = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._failure: RequestError | None = None
-        self._ended = False
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._reads.append((time.perf_counter(), bytes(self._buffer[:nbytes])))
-        self._backlog += nbytes
-        if self._backlog > LARGEST_BACKLOG and self.transport is not None:
-            self._paused = True
-            self.transport.pause_reading()
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None:
-            self.fail(RequestError(f"the server broke the connection: {exc}", server_lost=True))
-        self._ended = True
-        self._wake()
-
-    def fail(self, failure: RequestError) -> None:
-        """Give up the connection; what has been read can still be asked for."""
-        self._failure = self._failure or failure
-        if self.transport is not None:
-            self.transport.abort()
-        self._wake()
-
-    async def read(self) -> tuple[float, bytes]:
-        """The next read and its time; b'' at the end.
-
-        Raises:
-            RequestError: the connection was reset or given up.
-        """
-        while not self._reads:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                return time.perf_counter(), b""
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        read = self._reads.popleft()
-        self._backlog -= len(read[1])
-        if self._paused and not self._reads and self.transport is not None:
-            self._paused = False
-            self.transport.resume_reading()
-        return read
-
-    def _wake(self) -> None:
-        if self._waiter is not None:
-            self._turns.wake(self._waiter)
-            self._waiter = None
-
-
 class _Exchange:
     """One request on a connection of its own; takes HTTP's framing off the answer."""
 
-    def __init__(self, wire: _Wire, timer: asyncio.TimerHandle) -> None:
+    def __init__(self, wire: Wire, timer: asyncio.TimerHandle) -> None:
         self._wire = wire
         self._timer = timer
         self._parser = httptools.HttpResponseParser(self)
@@ -357,7 +182,7 @@ class _Exchange:
         late = RequestError(f"the request had no end after {timeout_s:g} s")
         try:
             async with asyncio.timeout_at(until):
-                transport, wire = await loop.create_connection(lambda: _Wire(loop), host, port)
+                transport, wire = await loop.create_connection(lambda: Wire(loop), host, port)
         except TimeoutError:
             raise late from None
         except OSError as error:

@@ -19,6 +19,7 @@ from harness.records import (
     Session,
 )
 from harness.run_folder import RunData
+from harness.suite import Suite
 
 MODEL = "models/target.gguf"
 DRAFT = "models/draft.gguf"
@@ -157,18 +158,18 @@ def make_manifest(arms: Sequence[Arm], samples: Iterable[Sample], **changes: obj
     places = dict.fromkeys((sample.workload, sample.prompt) for sample in samples)
     model = {"path": MODEL, "sha256": "ab" * 32, "size": 1_000_000_000, "facts": make_facts()}
     draft = {**model, "path": DRAFT, "facts": make_facts(active_bytes=100_000_000)}
-    values = {
-        "decodebench": "0.1.0",
-        "name": "a run",
-        "created_at": "2026-01-01T00:00:00Z",
-        "command": ("bench", "sweep"),
+    suite = {
+        "name": "a-run",
         "seed": 3,
         "repeats": max((sample.round for sample in samples), default=1),
-        "temperature": 0.0,
         "max_tokens": tuple(dict.fromkeys(sample.max_tokens for sample in samples)) or (128,),
-        "keep_text": True,
-        "request_timeout_s": 60.0,
-        "start_timeout_s": 60.0,
+    }
+    asked = {key: changes.pop(key) for key in set(changes) & set(Suite.model_fields) - {"prompts"}}
+    values = {
+        "decodebench": "0.1.0",
+        "created_at": "2026-01-01T00:00:00Z",
+        "command": ("bench", "sweep"),
+        "suite": {**suite, **asked},
         "context": 4096,
         "arms": tuple(arms),
         "prompts": tuple(

@@ -20,9 +20,7 @@ from runners.base.contract import (
 from runners.base.speculation import Speculation
 from runners.mock import MockRunner
 
-PLACE = Place(
-    arm="a", round=1, workload="w", prompt="p", max_tokens=64, launch="r1-a", sequence=0
-)
+PLACE = Place(arm="a", round=1, workload="w", prompt="p", max_tokens=64, launch="r1-a", sequence=0)
 ASK = Request((Message("user", "Tell me of the sea."),), max_tokens=64, timeout_s=30)
 
 
@@ -31,9 +29,7 @@ ASK = Request((Message("user", "Tell me of the sea."),), max_tokens=64, timeout_
     step=st.floats(0.001, 2),
     ttft=st.floats(0.001, 5),
 )
-def test_decode_rate_leaves_the_first_burst_out(
-    sizes: list[int], step: float, ttft: float
-) -> None:
+def test_decode_rate_leaves_the_first_burst_out(sizes: list[int], step: float, ttft: float) -> None:
     bursts = [Burst(10 + ttft + i * step, n, "") for i, n in enumerate(sizes)]
     seen = speed(10, bursts)
     assert seen.ttft_s == pytest.approx(ttft)

@@ -188,7 +188,11 @@ def test_two_workloads_of_one_name(tmp_path: Path) -> None:
         ({"methods": ["draft-model"]}, UsageError, "needs --draft-model"),
         ({"arm": [{"draft_tokens": 4}]}, SuiteError, "needs a method"),
         (
-            {"methods": ["ngram-mod"], "draft_tokens": "1-500", "args": {"threads": [1, 2, 3, 4, 5]}},
+            {
+                "methods": ["ngram-mod"],
+                "draft_tokens": "1-500",
+                "args": {"threads": [1, 2, 3, 4, 5]},
+            },
             SuiteError,
             "more than 2000 arms",
         ),

@@ -47,7 +47,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_out_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunFolderError, match="cannot write to .*: Not a directory"):
+    with pytest.raises(RunFolderError, match=r"cannot write to .*: Not a directory"):
         RunFolder.create(tmp_path / "file" / "run", MANIFEST)
 
 

@@ -45,7 +45,7 @@ def test_numbers_survive_being_written_down(numbers: list[int]) -> None:
         ({"draft_tokens": "0"}, "draft_tokens: input should be greater than or equal to 1, not 0"),
         ({"draft_tokens": -1}, "greater than or equal to 1, not -1"),
         ({"draft_tokens": "abc"}, "'abc' is no list of numbers such as 4 or 1-4,6,8"),
-        ({"methods": ["ngram-sample"]}, "unknown method 'ngram-sample'; did you mean ngram-simple?"),
+        ({"methods": ["ngram-sample"]}, "unknown method 'ngram-sample'; did you mean ngram-simple"),
         ({"repeats": 0}, "repeats: input should be greater than or equal to 1, not 0"),
         ({"temperature": float("nan")}, "temperature: "),
         ({"max_tokens": []}, "max_tokens: needs at least one value"),

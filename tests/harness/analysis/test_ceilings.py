@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.ceilings import Measured, trial_ceiling
+from harness.analysis.ceilings import Measured, fits_cache, trial_ceiling
 from harness.machine.fingerprint import Gpu
 from tests.harness.builders import DRAFT, MACHINE, make_arm, make_manifest, make_run
 
@@ -58,7 +58,6 @@ def test_a_gpu_brings_its_own_bandwidth():
     ("arm", "measured", "update", "devices", "reason"),
     [
         (PLAIN, MEASURED, {"bandwidth": None}, (), "not measured"),
-        (PLAIN, MEASURED, {"last_level_cache_bytes": 10**9}, (), "cache"),
         (PLAIN, MEASURED, {"gpus": (GPU, GPU)}, ("CUDA0",), "spread"),
         (
             PLAIN,
@@ -86,3 +85,23 @@ def test_what_is_missing_is_said(arm, measured, update, devices, reason):
 def test_a_draft_model_without_a_header_is_said():
     models = [m for m in make_manifest([], []).models if m.path != DRAFT]
     assert "draft model's header" in ceiling(DRAFTED, models=models).reason
+
+
+@pytest.mark.parametrize(
+    ("update", "devices", "fits"),
+    [
+        ({"last_level_cache_bytes": 10**9}, (), True),
+        ({"last_level_cache_bytes": 10**9 - 1}, (), False),
+        ({"last_level_cache_bytes": None}, (), False),
+        ({"last_level_cache_bytes": 10**9, "gpus": (GPU,)}, ("CUDA0",), False),
+    ],
+)
+def test_weights_that_fit_the_cache_are_told(update, devices, fits):
+    (runner,) = make_manifest([], []).runners
+    manifest = make_manifest(
+        [PLAIN],
+        [],
+        machine=MACHINE.model_copy(update=update),
+        runners=(runner.model_copy(update={"devices": devices}),),
+    )
+    assert fits_cache(manifest, PLAIN) is fits

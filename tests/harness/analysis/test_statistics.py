@@ -63,7 +63,8 @@ def test_intervals_hold_their_estimate_and_repeat(values):
 def test_a_median_interval_stays_among_the_values(values):
     interval = median_estimate(values).interval
     if interval is not None:
-        assert min(values) <= interval.low
+        # Interpolating between equal values may round.
+        assert min(values) * (1 - 1e-12) <= interval.low
         assert interval.high <= max(values)
 
 

@@ -49,7 +49,6 @@ def hostile_run() -> RunData:
             make_launch(fast, command=HOSTILE),
             make_launch(broken, status="failed", reason=HOSTILE, command=HOSTILE),
         ],
-        name=HOSTILE,
         prompts=(PromptInfo(workload=HOSTILE, id="p1", kind=HOSTILE, sha256="00"),),
         runners=(
             RunnerInfo(

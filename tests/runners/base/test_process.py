@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners.base.contract import StartError
+from runners.base.contract import RequestError, StartError
 from runners.base.process import Process, describe_exit, free_port, log_tail
 
 PYTHON = sys.executable
@@ -84,8 +84,7 @@ async def test_silence_is_an_error(tmp_path: Path) -> None:
 
 async def test_command_that_ignores_term_is_killed(tmp_path: Path) -> None:
     code = (
-        "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);"
-        "time.sleep(60)"
+        "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);time.sleep(60)"
     )
     process = await Process.start([PYTHON, "-c", code], log=tmp_path / "log", grace_s=0.3)
     await process.read_line(10)
@@ -166,12 +165,36 @@ async def test_killed_supervisor_takes_the_command_along(tmp_path: Path) -> None
     await process.stop()
 
 
+async def test_cancelled_stop_is_carried_through(tmp_path: Path) -> None:
+    code = (
+        "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True);time.sleep(60)"
+    )
+    process = await Process.start([PYTHON, "-c", code], log=tmp_path / "log", grace_s=0.5)
+    await process.read_line(10)
+    stopping = asyncio.create_task(process.stop())
+    await asyncio.sleep(0.1)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert process.ended() == "was killed by SIGKILL"
+
+
+async def test_lost_connection_of_a_living_command_is_left_as_it_is(tmp_path: Path) -> None:
+    process = await Process.start(
+        [PYTHON, "-c", "import time; time.sleep(60)"], log=tmp_path / "log"
+    )
+    error = RequestError("garbage", server_lost=False)
+    assert await process.explain(error) is error
+    await process.stop()
+
+
 async def test_output_nobody_reads_does_not_block_the_command(tmp_path: Path) -> None:
     code = "print('go'); print('x' * 5_000_000); import sys; print('done', file=sys.stderr)"
     process = await Process.start([PYTHON, "-c", code], log=tmp_path / "log")
     assert await process.read_line(10) == "go"
     process.stop_listening()
-    assert await process.wait_ended(10) == "exited with status 0"
+    lost = await process.explain(RequestError("broken off", server_lost=True))
+    assert str(lost) == "the runner exited with status 0 during the request"
     assert log_tail(tmp_path / "log") == "done"
     await process.stop()
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.base.contract import RequestError, UsageError
-from runners.base.stream import JSON, Decoder, Event, fetch, open_stream
+from runners.base.events import Decoder
+from runners.base.stream import JSON, Event, fetch, open_stream
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 SAMPLE = (

@@ -1,0 +1,188 @@
+"""Everything that a user can get wrong: one clear message, status 2, no traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli.__main__ import app
+from tests.harness.builders import make_arm, make_run
+from tests.harness.models.gguf_files import dense, write
+
+
+def bench(*arguments: str | Path) -> tuple[int, str, str]:
+    """Status, standard output and standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "none.gguf"], "none.gguf does not exist"),
+        (["--runner", "lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
+        (
+            ["--method", "ngram-smple"],
+            "--method: unknown method 'ngram-smple'; did you mean ngram-",
+        ),
+        (["--runner", "mock", "--method", "medusa"], "medusa"),
+        (["--runner", "mock", "--workload", "codin"], "Did you mean coding?"),
+        (["--runner", "mock", "--draft-tokens", "0"], "--draft-tokens: "),
+        (["--runner", "mock", "--draft-tokens", "-1"], "--draft-tokens: '-1' is no list"),
+        (["--runner", "mock", "--draft-tokens", "abc"], "--draft-tokens: 'abc' is no list"),
+        (["--runner", "mock", "--prompts", "some"], "--prompts: expected a number from 1 on"),
+        (["--runner", "mock", "--repeats", "0"], "--repeats: "),
+        (["--runner", "mock", "--runner-arg", "step-m=1"], "no option 'step-m'"),
+        (["--runner", "mock", "--runner-arg", "step-ms=fast"], "step-ms"),
+        (["--runner", "mock", "--runner-arg", "=1"], "expected NAME=VALUE"),
+        (["none.toml"], "there is no suite file none.toml"),
+        (["--resume", "."], "holds no run"),
+        (["--resume", ".", "--out", "x"], "leave SUITE and --out away"),
+    ],
+)
+def test_one_message_and_status_2(arguments: list[str], words: str) -> None:
+    status, out, err = bench("sweep", *arguments)
+    assert status == 2
+    assert words in err
+    assert err.startswith("bench: ")
+    assert len(err.splitlines()) <= 3
+    assert not out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"just a text\n", "is not a GGUF file"),
+        (b"", "none.gguf"),
+        (b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff", "none.gguf"),
+    ],
+)
+def test_files_that_are_no_model(content: bytes, words: str) -> None:
+    Path("none.gguf").write_bytes(content)
+    status, _, err = bench("sweep", "--model", "none.gguf")
+    assert status == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_model_that_is_cut_off(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.gguf", dense())
+    Path("cut.gguf").write_bytes(whole.read_bytes()[:-100])
+    status, _, err = bench("sweep", "--model", "cut.gguf")
+    assert status == 2
+    assert "is cut off" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no prompts"),
+        ("not json\n", "line 1 is not JSON"),
+        ('{"prompt": "fine"}\n{"prmpt": "not"}\n', "line 2"),
+    ],
+)
+def test_workload_files(content: str, words: str) -> None:
+    Path("mine.jsonl").write_text(content)
+    status, _, err = bench("sweep", "--runner", "mock", "--workload", "mine.jsonl")
+    assert status == 2
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("runner = ", "suite.toml is no valid TOML"),
+        ('runner = "mock"\nrepeat = 3\n', "suite.toml: repeat: unknown key; did you mean repeats?"),
+        ('runner = "mock"\nargs = 3\n', "suite.toml: args: "),
+        ('runner = "mock"\n[[arm]]\nmethod = "x"\n', "[[arm]] number 1, method: unknown method"),
+    ],
+)
+def test_suite_files(content: str, words: str) -> None:
+    Path("suite.toml").write_text(content)
+    status, _, err = bench("sweep", "suite.toml")
+    assert status == 2
+    assert words in err
+
+
+def test_out_that_exists_is_left_alone() -> None:
+    Path("kept").mkdir()
+    status, _, err = bench("sweep", "--runner", "mock", "--out", "kept")
+    assert status == 2
+    assert "kept exists already" in err
+    assert not list(Path("kept").iterdir())
+
+
+def test_out_below_a_file() -> None:
+    Path("file").touch()
+    status, _, err = bench("sweep", "--runner", "mock", "--out", "file/run")
+    assert status == 2
+    assert "cannot write to file/run" in err
+
+
+def test_what_a_file_name_smuggles_in_is_shown_harmless() -> None:
+    status, _, err = bench("sweep", "--model", "\x1b[31mred.gguf")
+    assert status == 2
+    assert "\x1b" not in err
+
+
+def test_report_of_a_damaged_run(tmp_path: Path) -> None:
+    run = make_run([make_arm()], [])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(run.manifest.model_dump_json())
+    (folder / "samples.jsonl").write_text('{"arm": 1}\n')
+    status, _, err = bench("report", folder)
+    assert status == 2
+    assert "samples.jsonl, line 1: not a sample" in err
+
+
+def test_unknown_option_and_command() -> None:
+    assert bench("sweep", "--bogus")[0] == 2
+    assert bench("frobnicate")[0] == 2
+
+
+def test_help_and_version() -> None:
+    status, out, _ = bench("--help")
+    assert status == 0
+    assert "Exit status" in out
+    for command in ("sweep", "report", "doctor"):
+        assert command in out
+        assert bench(command, "--help")[0] == 0
+    status, out, _ = bench("--version")
+    assert status == 0
+    assert out.startswith("decodebench ")
+
+
+def test_plan_as_json_measures_nothing(tmp_path: Path) -> None:
+    status, out, _ = bench(
+        "sweep",
+        "--runner",
+        "mock",
+        "--method",
+        "mtp",
+        "--draft-tokens",
+        "1-3",
+        "--dry-run",
+        "--json",
+    )
+    assert status == 0
+    plan = json.loads(out)
+    assert [arm["id"] for arm in plan["arms"]] == ["none", "mtp-k1", "mtp-k2", "mtp-k3"]
+    assert plan["requests"] == 4 * 3 * 8
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_as_a_table() -> None:
+    status, out, _ = bench("sweep", "--runner", "mock", "--method", "mtp", "--dry-run")
+    assert status == 0
+    assert "4 arms in 3 rounds: 12 launches" in out
+    assert "mtp k=8" in out

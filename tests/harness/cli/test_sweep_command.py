@@ -1,0 +1,193 @@
+"""The command as a process of its own: finished, interrupted, killed, and resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.run_folder import RunFolderError, read_run
+
+MARK = "BENCH_TEST_MARK"
+SWEEP = [
+    *("--runner", "mock", "--method", "ngram-mod", "--draft-tokens", "2,4"),
+    *("--workload", "coding", "--prompts", "3", "--repeats", "3", "--max-tokens", "12"),
+    *("--runner-arg", "step-ms=3", "--runner-arg", "prefill-ms=2"),
+]
+SAMPLES = 3 * 3 * 3
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the environment of everything that a test starts, to find what it leaves."""
+    word = uuid.uuid4().hex
+    yield word
+    for process in left(word):
+        process.kill()
+
+
+def left(word: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == word and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def nothing_left(word: str) -> bool:
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        if not left(word):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def start(word: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "sweep", *map(str, arguments)],
+        env={**os.environ, MARK: word},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_whole_sweep_and_its_report(tmp_path: Path, mark: str) -> None:
+    run = tmp_path / "run"
+    status, out, err = finish(start(mark, *SWEEP, "--out", run))
+    assert status == 0, err
+    assert "round 3/3" in err
+    assert f"Report: {run / 'report.html'}" in out
+    assert nothing_left(mark)
+    page = (run / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    with (run / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    # Status 0 again, and the same rows, from the samples alone.
+    again = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "report", str(run)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == out
+
+
+def test_results_as_json(tmp_path: Path, mark: str) -> None:
+    status, out, _ = finish(start(mark, *SWEEP, "--out", tmp_path / "run", "--json"))
+    assert status == 0
+    rows = json.loads(out)
+    assert [row["arm"]["id"] for row in rows] == ["none", "ngram-mod-k2", "ngram-mod-k4"]
+    assert all(row["ok"] == 9 for row in rows)
+
+
+def test_a_failed_trial_is_status_1_and_a_row(tmp_path: Path, mark: str) -> None:
+    fault = ["--runner-arg", "fault=none,refuse-speculation"]
+    status, out, _ = finish(start(mark, *SWEEP, *fault, "--out", tmp_path / "run"))
+    assert status == 1
+    assert "serves with speculation: none" in " ".join(out.split())
+    assert "serves with speculation: none" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_drafting_nothing_is_status_1(tmp_path: Path, mark: str) -> None:
+    fault = ["--runner-arg", "fault=drafts-nothing"]
+    status, out, _ = finish(start(mark, *SWEEP, *fault, "--out", tmp_path / "run"))
+    assert status == 1
+    assert "drafted nothing" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed(tmp_path: Path, mark: str, number: signal.Signals) -> None:
+    run = tmp_path / "run"
+    process = start(mark, *SWEEP, "--out", run)
+    wait_for_samples(run, 5)
+    process.send_signal(number)
+    status, _, err = finish(process)
+    assert status == 130
+    assert "Traceback" not in err
+    assert f"bench sweep --resume {run}" in err
+    assert nothing_left(mark)
+    kept = read_run(run).samples
+    assert len(kept) >= 5
+    status, _, err = finish(start(mark, "--resume", run))
+    assert status == 0, err
+    samples = read_run(run).samples
+    assert samples[: len(kept)] == kept
+    assert len({sample.key for sample in samples}) == len(samples) == SAMPLES
+
+
+def test_resuming_another_plan_is_refused(tmp_path: Path, mark: str) -> None:
+    run = tmp_path / "run"
+    process = start(mark, *SWEEP, "--out", run)
+    wait_for_samples(run, 2)
+    process.kill()
+    finish(process)
+    status, _, err = finish(start(mark, "--resume", run, "--repeats", "5", "--seed", "7"))
+    assert status == 2
+    assert "repeats: was 3, is now 5" in err
+    assert "seed: was 1, is now 7" in err
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path: Path, mark: str) -> None:
+    """SIGKILL again and again: no sample lost, none twice, no process left."""
+    run = tmp_path / "run"
+    moments = random.Random(4)
+    kept: tuple[object, ...] = ()
+    kills = 0
+    while True:
+        process = start(mark, *(["--resume", run] if kept else [*SWEEP, "--out", run]))
+        try:
+            # Long enough to get a little further each time, at whatever speed this machine has.
+            process.wait(moments.uniform(1.2, 3.0) + kills / 4)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        status, _, err = finish(process)
+        assert nothing_left(mark)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, err
+        try:
+            samples = read_run(run).samples
+        except RunFolderError:  # Killed before the run had begun.
+            assert not (run / "samples.jsonl").exists()
+            samples = ()
+        assert samples[: len(kept)] == kept
+        kept = samples
+        if not kept and run.exists():
+            run.rename(tmp_path / f"begun-{kills}")
+    assert kills >= 2
+    samples = read_run(run).samples
+    assert samples[: len(kept)] == kept
+    assert len({sample.key for sample in samples}) == len(samples) == SAMPLES
+
+
+def wait_for_samples(run: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if (run / "samples.jsonl").read_bytes().count(b"\n") >= count:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"{run} never had {count} samples")
