@@ -306,11 +306,11 @@ def _support(method: str) -> MethodSupport:
 
 
 def _why(log: Path, otherwise: str) -> str:
-    """The errors that the server logged last, or else `otherwise`."""
+    """The first and the last error that the server logged, cause and effect; or `otherwise`."""
     lines = log_tail(log, lines=40).splitlines()
     errors = [match[1] for line in lines if (match := re.match(r"[\d.]+ E (.+)", line))]
     own = [line for line in errors if not line.startswith("srv")] or errors
-    return "; ".join(dict.fromkeys(own[-2:])) or otherwise
+    return "; ".join(dict.fromkeys(own[:1] + own[-1:])) or otherwise
 
 
 def _describe() -> tuple[str, ...]:
