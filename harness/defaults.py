@@ -23,7 +23,7 @@ DEMO_SETTINGS: dict[str, Any] = {
 METHODS = ("ngram-simple", "ngram-mod")
 """They need nothing but the text, so they always work."""
 
-METHOD_ARGS: dict[str, dict[str, Value]] = {"llama.cpp": {"spec-ngram-mod-n-match": 8}}
+METHOD_ARGS: dict[str, dict[str, Value]] = {"llama.cpp": {"spec-ngram-mod-n-match": 4}}
 """llama.cpp itself looks up 24 tokens, which drafts next to nothing in short answers."""
 
 ADVICE = (

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.defaults import with_defaults
-from harness.suite import Suite, SuiteError, Value, make_suite, read_suite
+from harness.suite import (
+    Suite,
+    SuiteError,
+    Value,
+    anchored_workloads,
+    make_suite,
+    read_suite,
+)
 from runners.base.contract import Runner
 from runners.registry import get_runner
 
@@ -32,6 +39,9 @@ def gather(
     else:
         settings = {} if suite_file is None else read_suite(suite_file)
     settings |= flags
+    if "workloads" in flags:
+        # Absolute, so that --resume finds them from any folder.
+        settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
     if runner_args:
         args = settings.get("args", {})
         if not isinstance(args, Mapping):

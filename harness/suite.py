@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from runners.base.speculation import METHODS, PLAIN
+from workloads.prompts import names as packaged
 
 MOST_DRAFT_TOKENS = 512
 
@@ -136,23 +137,31 @@ class Suite(_Strict):
         return value
 
 
-def _relative_to(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's tables with its paths made relative to the file instead of to the shell."""
+def _anchored(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's tables with its paths made absolute: they are relative to the file."""
     moved = dict(data)
     for key in ("model", "draft_model"):
         if isinstance(moved.get(key), str):
             moved[key] = str(folder / Path(moved[key]).expanduser())
     if isinstance(moved.get("arm"), list):
         moved["arm"] = [
-            _relative_to(folder, arm) if isinstance(arm, dict) else arm for arm in moved["arm"]
+            _anchored(folder, arm) if isinstance(arm, dict) else arm for arm in moved["arm"]
         ]
-    workloads = moved.get("workloads")
-    if isinstance(workloads, list):
-        moved["workloads"] = [
-            str(folder / name) if isinstance(name, str) and "/" in name else name
-            for name in workloads
-        ]
+    if isinstance(moved.get("workloads"), list | str):
+        moved["workloads"] = anchored_workloads(folder, _listed(moved["workloads"]))
     return moved
+
+
+def anchored_workloads(folder: Path, names: object) -> object:
+    """Names of packaged workloads as they are, names of files in `folder` as absolute paths."""
+    if not isinstance(names, tuple):
+        return names
+    return tuple(
+        str((folder / name).absolute())
+        if isinstance(name, str) and name not in packaged() and (folder / name).is_file()
+        else name
+        for name in names
+    )
 
 
 def read_suite(path: Path) -> dict[str, Any]:
@@ -172,7 +181,7 @@ def read_suite(path: Path) -> dict[str, Any]:
         raise SuiteError(f"{path} is no TOML file: it is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path} is no valid TOML: {error}") from None
-    return _relative_to(path.parent, data)
+    return _anchored(path.parent.absolute(), data)
 
 
 def make_suite(settings: Mapping[str, Any], where: str = "") -> Suite:

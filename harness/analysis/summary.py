@@ -34,6 +34,11 @@ class Speculating:
     accepted_per_position: tuple[float, ...] | None = None
     """Share of the decode steps in which the draft's token 0, 1, … was accepted."""
 
+    @property
+    def found_nothing(self) -> bool:
+        """Nothing was drafted: text that never repeats itself gives n-grams nothing to find."""
+        return self.drafted_per_step == 0
+
 
 @dataclass(frozen=True)
 class TrialSummary:
@@ -76,6 +81,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     A trial that failed, or that an interrupted run never came to, is a row too.
     """
     names = setting_names(run.manifest.arms)
+    drafting = {s.arm for s in run.samples if s.status == "ok" and s.drafted != 0}
     samples: dict[tuple[str, str, int], list[Sample]] = defaultdict(list)
     for sample in sorted(run.samples, key=lambda sample: sample.sequence):
         samples[sample.arm, sample.workload, sample.max_tokens].append(sample)
@@ -91,6 +97,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
                 samples=samples[arm.id, workload, max_tokens],
                 plain=samples[arm.baseline, workload, max_tokens],
                 launches=[launch for launch in run.launches if launch.arm == arm.id],
+                drafts_elsewhere=arm.id in drafting,
             ),
         )
         for workload in workloads
@@ -110,6 +117,8 @@ class _Trial:
     samples: Sequence[Sample]
     plain: Sequence[Sample]
     launches: Sequence[Launch]
+    drafts_elsewhere: bool
+    """Some sample of the arm, perhaps on another workload, drafted something or does not tell."""
 
     @property
     def ok(self) -> list[Sample]:
@@ -174,7 +183,9 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
 def _failure(trial: _Trial) -> str | None:
     ok, method = trial.ok, trial.arm.method
     if ok:
-        if method != "none" and all(sample.drafted == 0 for sample in ok):
+        # A lookup may find nothing in one kind of text; drafts made by a model are always there.
+        silent = not trial.drafts_elsewhere or not method.startswith("ngram")
+        if method != "none" and silent and all(sample.drafted == 0 for sample in ok):
             return f"asked for {method}, drafted nothing in {_requests(len(ok))}"
         return None
     if trial.failed:
@@ -193,6 +204,8 @@ def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
         notes.append("every answer came in one burst, which has no decode rate")
     elif not row.arm.is_plain and row.speedup is None:
         notes.append("no plain sample of the same round and prompt to compare with")
+    if row.speculating.found_nothing:
+        notes.append(f"drafted nothing in {_requests(len(ok))}: this text has nothing to look up")
     if row.speculating.acceptance_rate == 0:
         notes.append("every drafted token was rejected")
     if row.arm.is_plain and row.lossless.verdict is Verdict.DIFFERENT:
@@ -213,9 +226,9 @@ def _speculating(samples: Sequence[Sample]) -> Speculating:
         (s.accepted, s.drafted) for s in samples if s.accepted is not None and s.drafted is not None
     ]
     with_steps = [
-        (s.output_tokens, s.steps)
+        (s.output_tokens - s.first_burst_tokens, s.steps)
         for s in samples
-        if s.output_tokens is not None and s.steps is not None
+        if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
     ]
     with_both = [
         (s.drafted, s.steps) for s in samples if s.drafted is not None and s.steps is not None
@@ -230,7 +243,7 @@ def _speculating(samples: Sequence[Sample]) -> Speculating:
             sum(accepted for accepted, _ in with_drafts), sum(drafted for _, drafted in with_drafts)
         ),
         acceptance_length=_share(
-            sum(tokens - 1 for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
+            sum(tokens for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
         ),
         drafted_per_step=_share(
             sum(drafted for drafted, _ in with_both), sum(steps - 1 for _, steps in with_both)

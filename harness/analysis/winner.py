@@ -100,6 +100,7 @@ def _is_faster(row: TrialSummary) -> bool:
         and row.speedup.interval is not None
         and row.speedup.interval.low > 1
         and row.speculating.acceptance_rate != 0
+        and not row.speculating.found_nothing
     )
 
 

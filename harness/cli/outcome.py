@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.analysis.summary import TrialSummary, summarise
 from harness.report.terminal import print_summary
 from harness.report.write import write_reports
-from harness.run_folder import RunFolderError, read_run
+from harness.run_folder import DiskError, read_run
 
 
 def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
@@ -19,13 +19,17 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     True when a launch, a request or a whole trial failed.
 
     Raises:
-        RunFolderError: no run, or its folder cannot be written.
+        RunFolderError: no run, or a damaged one.
+        DiskError: the reports cannot be written.
     """
     run = read_run(folder)
     try:
         written = write_reports(run, folder)
     except OSError as error:
-        raise RunFolderError(f"cannot write the reports to {folder}: {error.strerror}") from None
+        raise DiskError(
+            f"cannot write the reports to {folder}: {error.strerror}; "
+            f"the samples are kept, make them later with: bench report {folder}"
+        ) from None
     rows = summarise(run)
     failed = any(row.failed or row.failure for row in rows) or any(
         launch.status == "failed" for launch in run.launches

@@ -27,26 +27,30 @@ WHERE = "Where to put it"
 def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     suite: Annotated[
         Path | None,
-        typer.Argument(metavar="[SUITE.toml]", help="A suite file; flags override it."),
+        typer.Argument(metavar="SUITE.toml", help="A suite file; flags override it."),
     ] = None,
     runner: Annotated[
         str | None,
-        typer.Option(help="llama.cpp (the default), or mock.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="NAME", help="llama.cpp (the default), or mock.", rich_help_panel=WHAT
+        ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Model file (GGUF). Default: the demo model, if it is installed.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     draft_model: Annotated[
         Path | None,
-        typer.Option(help="Small model that drafts for it.", rich_help_panel=WHAT),
+        typer.Option(metavar="FILE", help="Small model that drafts for it.", rich_help_panel=WHAT),
     ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME[,NAME]",
             help="Way of speculating: draft-model, mtp, ngram-simple, ngram-mod, … Give it "
             "several times, or with commas. Plain decoding is always measured too. "
             "`bench doctor` lists what each runner can do.",
@@ -64,6 +68,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     workload: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME[,NAME]",
             help="coding, structured, prose, summary, or a file of your own prompts (JSONL; "
             "HumanEval, MT-Bench and Spec-Bench files work as they are). Default: coding,prose.",
             rich_help_panel=WHAT,
@@ -96,17 +101,20 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     repeats: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help="Rounds. In each, every setting is launched once, in shuffled order. Default: 3.",
             rich_help_panel=HOW,
         ),
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="0, the default, is greedy.", rich_help_panel=HOW),
+        typer.Option(metavar="T", help="0, the default, is greedy.", rich_help_panel=HOW),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Of the shuffling, and of sampling. Default: 1.", rich_help_panel=HOW),
+        typer.Option(
+            metavar="N", help="Of the shuffling, and of sampling. Default: 1.", rich_help_panel=HOW
+        ),
     ] = None,
     request_timeout: Annotated[
         float | None,
@@ -129,7 +137,9 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the run. Default: results/NAME-DATE-TIME.", rich_help_panel=WHERE
+            metavar="FOLDER",
+            help="Folder of the run. Default: results/NAME-DATE-TIME.",
+            rich_help_panel=WHERE,
         ),
     ] = None,
     resume: Annotated[

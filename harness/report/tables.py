@@ -162,4 +162,8 @@ def _exposed(value: T | None, show: Callable[[T], str]) -> str:
 
 def _drafts(row: TrialSummary, value: T | None, show: Callable[[T], str]) -> str:
     """Plain decoding has no drafts to tell of; of another method they may not be exposed."""
-    return numbers.UNKNOWN if row.arm.method == "none" else _exposed(value, show)
+    if row.arm.method == "none":
+        return numbers.UNKNOWN
+    if value is None and row.speculating.found_nothing:
+        return "no drafts"
+    return _exposed(value, show)

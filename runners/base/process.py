@@ -83,20 +83,23 @@ class Process:
         Raises:
             StartError: the command does not exist or cannot be executed.
         """
-        with log.open("ab") as stderr:
-            supervisor = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-S",
-                str(SUPERVISOR),
-                str(grace_s),
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-                env=None if env is None else dict(env),
-            )
+        try:
+            with log.open("ab") as stderr:
+                supervisor = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(SUPERVISOR),
+                    str(grace_s),
+                    *argv,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=stderr,
+                    start_new_session=True,
+                    env=None if env is None else dict(env),
+                )
+        except OSError as error:
+            raise StartError(f"cannot start a process or write {log}: {error.strerror}") from None
         process = cls(supervisor, log, grace_s)
         try:
             process.pid = int(await process.read_line(timeout_s=30))

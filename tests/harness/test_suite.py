@@ -84,6 +84,9 @@ def test_suite_file(tmp_path: Path) -> None:
         draft_tokens = [4]
         """
     )
+    (tmp_path / "mine.jsonl").touch()
+    # A file named like a packaged workload does not take its place.
+    (tmp_path / "coding").touch()
     suite = make_suite(read_suite(file), str(file))
     assert suite.model == tmp_path / "models/a.gguf"
     assert suite.workloads == ("coding", str(tmp_path / "mine.jsonl"))

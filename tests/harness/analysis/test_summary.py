@@ -5,6 +5,7 @@ from pydantic import TypeAdapter
 
 from harness.analysis.lossless import Verdict
 from harness.analysis.summary import TrialSummary, summarise
+from harness.analysis.winner import Outcome, find_winners
 from tests.harness.builders import (
     PLAIN_TOKENS,
     make_arm,
@@ -105,6 +106,36 @@ def test_a_setting_that_drafted_nothing_has_failed():
     assert row.decode_rate is None
     assert row.speedup is None
     assert row.ok == 6
+
+
+def test_a_lookup_that_finds_nothing_in_one_text_is_no_failure():
+    run = make_run(
+        [PLAIN, NGRAM],
+        [
+            *make_samples(PLAIN, SLOW, workload="coding"),
+            *make_samples(PLAIN, SLOW, workload="prose"),
+            *make_samples(NGRAM, FAST, workload="coding"),
+            *make_samples(
+                NGRAM,
+                FAST,
+                workload="prose",
+                change=lambda s: s.model_copy(update={"drafted": 0, "accepted": 0}),
+            ),
+        ],
+    )
+    rows = summarise(run)
+    row = next(r for r in rows if r.workload == "prose" and r.arm.id == NGRAM.id)
+    assert row.failure is None
+    assert row.speculating.found_nothing
+    assert any(note.startswith("drafted nothing in 6 requests") for note in row.notes)
+    # Whatever made it faster here, speculation did not.
+    outcomes = {contest.workload: contest.outcome for contest in find_winners(run, rows)}
+    assert outcomes == {"coding": Outcome.SPECULATION, "prose": Outcome.UNPROVEN}
+
+
+def test_tokens_of_the_first_burst_are_not_counted_in_tau():
+    row = speculative_row(updated(FAST, first_burst_tokens=3))
+    assert row.speculating.acceptance_length == pytest.approx((65 - 3) / 32)
 
 
 def test_one_draft_anywhere_is_no_failure():

@@ -78,6 +78,8 @@ def test_a_whole_sweep_and_its_report(tmp_path: Path, mark: str) -> None:
     assert "round 3/3" in err
     assert f"Report: {run / 'report.html'}" in out
     assert nothing_left(mark)
+    # The word stands in the environment of the command and of every runner, as a secret might.
+    assert not [file for file in run.rglob("*") if file.is_file() and mark in file.read_text()]
     page = (run / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
     with (run / "summary.csv").open() as file:

@@ -72,6 +72,11 @@ async def test_command_that_does_not_exist(tmp_path: Path) -> None:
     await process.stop()
 
 
+async def test_log_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="No such file or directory"):
+        await Process.start([PYTHON, "-c", "pass"], log=tmp_path / "none" / "log")
+
+
 async def test_silence_is_an_error(tmp_path: Path) -> None:
     process = await Process.start(
         [PYTHON, "-c", "import time; time.sleep(60)"], log=tmp_path / "log"
