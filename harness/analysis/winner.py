@@ -17,6 +17,9 @@ FEW_PAIRS = 6
 is more often than the 2.5% which an interval above 1 claims, so that the claim then rests on noise
 that is nearly normal."""
 
+FEW_ROUNDS = 3
+"""Samples of a round come from one launch and share its luck, which fewer rounds cannot show."""
+
 
 class Outcome(Enum):
     SPECULATION = "a setting is proven faster than plain"
@@ -37,8 +40,8 @@ class Contest:
     """The winner, or the best of those that are not proven; None with NO_SPEEDUP."""
     rivals: tuple[TrialSummary, ...] = ()
     """Settings that cannot be told apart from a winner."""
-    few_pairs: bool = False
-    """The winner has fewer than `FEW_PAIRS` pairs: a screen, not a proof."""
+    screen: str | None = None
+    """Why a win is a screen and not a proof: 'only 4 pairs', 'only 2 rounds'."""
 
 
 def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, ...]:
@@ -67,7 +70,11 @@ def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, .
 def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -> Contest:
     ranked = sorted(
         (row for row in others if row.speedup is not None),
-        key=lambda row: row.speedup.value if row.speedup else 0.0,
+        # One that drafted nothing is plain under another name, however lucky it was.
+        key=lambda row: (
+            not row.speculating.found_nothing,
+            row.speedup.value if row.speedup else 0.0,
+        ),
         reverse=True,
     )
 
@@ -75,9 +82,9 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
         outcome: Outcome,
         best: TrialSummary | None = None,
         rivals: tuple[TrialSummary, ...] = (),
-        few_pairs: bool = False,
+        screen: str | None = None,
     ) -> Contest:
-        return Contest(plain.workload, plain.max_tokens, plain, outcome, best, rivals, few_pairs)
+        return Contest(plain.workload, plain.max_tokens, plain, outcome, best, rivals, screen)
 
     if not ranked:
         return contest(Outcome.NO_SPEEDUP)
@@ -85,13 +92,20 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
     if proven:
         winner = proven[0]
         rivals = tuple(row for row in ranked if row is not winner and _is_rival(run, winner, row))
-        pairs = winner.speedup.count if winner.speedup else 0
-        return contest(Outcome.SPECULATION, winner, rivals, pairs < FEW_PAIRS)
+        return contest(Outcome.SPECULATION, winner, rivals, _screen(run, winner))
     slower = all(
         row.speedup is not None and row.speedup.interval and row.speedup.interval.high < 1
         for row in ranked
     )
     return contest(Outcome.PLAIN if slower else Outcome.UNPROVEN, ranked[0])
+
+
+def _screen(run: RunData, winner: TrialSummary) -> str | None:
+    pairs = winner.speedup.count if winner.speedup else 0
+    if pairs < FEW_PAIRS:
+        return f"only {pairs} pairs"
+    rounds = len({sample.round for sample in _samples(run, winner)})
+    return f"only {rounds} rounds" if rounds < FEW_ROUNDS else None
 
 
 def _is_faster(row: TrialSummary) -> bool:

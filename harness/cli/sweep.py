@@ -248,7 +248,7 @@ def _run(
     if resume is None:
         check_free(path)
     with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
-        manifest = make_manifest(plan, runners, sys.argv, progress.tell)
+        manifest = make_manifest(plan, runners, ["bench", *sys.argv[1:]], progress.tell)
         if old is not None:
             changed = differences(old.manifest, manifest)
             if changed:

@@ -42,8 +42,8 @@ def _verdict(contest: Contest) -> str:
     if best.loops:
         parts.append(f"but {best.loops} of {best.ok} answers loop")
     sentence = ", ".join(parts)
-    if contest.few_pairs:
-        sentence += f" (only {best.speedup.count} pairs: a screen, not a proof)"
+    if contest.screen is not None:
+        sentence += f" ({contest.screen}: a screen, not a proof)"
     if contest.rivals:
         names = ", ".join(rival.setting for rival in contest.rivals)
         sentence += f"; cannot be told apart from {names}"

@@ -33,7 +33,7 @@ def test_a_winner_has_its_whole_interval_above_one():
     assert found.outcome is Outcome.SPECULATION
     assert found.best.arm == K4
     assert found.rivals == ()
-    assert not found.few_pairs
+    assert found.screen is None
 
 
 def test_the_highest_mean_does_not_win_unproven():
@@ -73,7 +73,19 @@ def test_few_pairs_are_told():
     run = make_run([PLAIN, K4], samples)
     (found,) = find_winners(run, summarise(run))
     assert found.outcome is Outcome.SPECULATION
-    assert found.few_pairs
+    assert found.screen == "only 3 pairs"
+
+
+def test_few_rounds_are_told():
+    prompts = ("p1", "p2", "p3")
+    samples = [
+        *make_samples(PLAIN, SLOW, prompts=prompts),
+        *make_samples(K4, times(1.5), prompts=prompts),
+    ]
+    run = make_run([PLAIN, K4], samples)
+    (found,) = find_winners(run, summarise(run))
+    assert found.outcome is Outcome.SPECULATION
+    assert found.screen == "only 2 rounds"
 
 
 def test_one_contest_for_each_workload_length_and_baseline():
