@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.doctor import Diagnosis, RunnerState
 from harness.machine.bandwidth import Bandwidth
 from harness.machine.fingerprint import Gpu, Machine
+from runners.base.contract import MethodSupport
 
 
 def render(diagnosis: Diagnosis) -> RenderableType:
@@ -79,14 +80,22 @@ def _runner_rows(runner: RunnerState) -> list[tuple[str, Text]]:
         ("advice", runner.advice),
     ]
     shown = [(label, _text(value)) for label, value in rows if value]
-    for number, method in enumerate(runner.methods):
-        text = _text(method.method, "" if method.supported else "dim")
+    shown += [("", _method(m)) for m in runner.methods if m.supported]
+    lacking: dict[str, list[str]] = {}
+    for method in runner.methods:
         if not method.supported:
-            text.append(" not supported", "dim")
-        if method.note:
-            text.append(f": {_plain(method.note)}", "dim")
-        shown.append(("methods" if number == 0 else "", text))
+            lacking.setdefault(method.note, []).append(method.method)
+    for note, names in lacking.items():
+        shown.append(("", _text(f"not {', '.join(names)}: {note}", "dim")))
+    first = next((n for n, (label, _) in enumerate(shown) if not label), None)
+    if first is not None:
+        shown[first] = ("methods", shown[first][1])
     return shown
+
+
+def _method(method: MethodSupport) -> Text:
+    text = _text(method.method)
+    return text.append(f": {_plain(method.note)}", "dim") if method.note else text
 
 
 def _rows(rows: Iterable[tuple[str, Text]]) -> Table:
