@@ -146,6 +146,8 @@ def test_nothing_outlives_a_killed_harness(tmp_path: Path, number: signal.Signal
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     ) as harness:
         assert harness.stdout is not None
         command, same, other = map(int, harness.stdout.readline().split())
