@@ -225,6 +225,7 @@ def _run(
     from harness.cli.dry_run import show_plan  # noqa: PLC0415
     from harness.cli.outcome import show_outcome  # noqa: PLC0415
     from harness.cli.progress import SweepProgress  # noqa: PLC0415
+    from harness.gather import gather  # noqa: PLC0415
     from harness.manifest import differences, make_manifest  # noqa: PLC0415
     from harness.plan import make_plan  # noqa: PLC0415
     from harness.run_folder import (  # noqa: PLC0415
@@ -233,7 +234,6 @@ def _run(
         check_free,
         read_run,
     )
-    from harness.settings import gather  # noqa: PLC0415
     from harness.sweep import Sweep  # noqa: PLC0415
 
     old = None if resume is None else read_run(resume)

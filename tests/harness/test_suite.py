@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.settings import gather
+from harness.gather import gather
 from harness.suite import SuiteError, make_suite, parse_numbers, read_suite
 
 
