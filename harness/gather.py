@@ -11,10 +11,9 @@ from harness.suite import (
     Suite,
     SuiteError,
     Value,
-    anchored_workloads,
     make_suite,
-    read_suite,
 )
+from harness.suite_file import anchored_path, anchored_workloads, read_suite
 from runners.base.contract import Runner
 from runners.registry import get_runner
 
@@ -39,23 +38,29 @@ def gather(
     else:
         settings = {} if suite_file is None else read_suite(suite_file)
     settings |= flags
+    # Paths absolute, so that --resume finds them from any folder.
+    for key in ("model", "draft_model"):
+        if key in flags:
+            flag = f"--{key.replace('_', '-')}"
+            settings[key] = anchored_path(Path.cwd(), flags[key], flag)
     if "workloads" in flags:
-        # Absolute, so that --resume finds them from any folder.
         settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
-    if runner_args:
+    where = "" if suite_file is None else str(suite_file)
+    given_args = dict(_runner_arg(text) for text in runner_args)
+    if given_args:
         args = settings.get("args", {})
         if not isinstance(args, Mapping):
-            raise SuiteError(f"args: expected a table, not {args!r}")
-        settings["args"] = {**args, **dict(_runner_arg(text) for text in runner_args)}
-    where = "" if suite_file is None else str(suite_file)
+            raise SuiteError(f"{where}: args: expected a table, not {args!r:.80}")
+        settings["args"] = {**args, **given_args}
+    flagged = {*((name,) for name in flags), *(("args", name) for name in given_args)}
     # Validated once before the defaults, which must be able to rely on the types.
-    checked = make_suite(settings, where)
+    checked = make_suite(settings, where, flagged)
     names = [checked.runner, *(arm.runner for arm in checked.arm if arm.runner is not None)]
     runners = {name: get_runner(name) for name in names}
     if base is None:
         needs_model = any(runner.needs_model for runner in runners.values())
-        settings = with_defaults(settings, runner=checked.runner, needs_model=needs_model)
-    return make_suite(settings, where), runners
+        settings = with_defaults(settings, needs_model=needs_model)
+    return make_suite(settings, where, flagged), runners
 
 
 def _runner_arg(text: str) -> tuple[str, Value | tuple[Value, ...]]:

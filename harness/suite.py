@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from runners.base.speculation import METHODS, PLAIN
-from workloads.prompts import names as packaged
 
 MOST_DRAFT_TOKENS = 512
+MOST_LINES = 3
+"""Of one message: who mistook one key needs to read no more."""
+
+Location = tuple[int | str, ...]
+"""Where in the settings: ('arm', 0, 'draft_tokens', 2)."""
 
 
 class SuiteError(Exception):
@@ -49,39 +61,75 @@ def _numbers(value: object) -> object:
         return (value,)
     if isinstance(value, str):
         return parse_numbers(value)
-    if isinstance(value, list | tuple):
+    return _once(value)
+
+
+def _once(value: object) -> object:
+    """A list as a tuple, each item once; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
         return tuple(dict.fromkeys(value))
-    return value
+    except TypeError:  # a list in the list, which pydantic then refuses
+        return tuple(value)
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     """One word, or words with commas between, as a tuple."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+    return _once(value)
 
 
 def _prompt_count(value: object) -> object:
-    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise ValueError(f"expected a number from 1 on, or 'all', not {value!r}")
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        number = int(value)
+    if number == "all" or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
+        return number
+    raise ValueError(f"expected a number from 1 on, or 'all', not {shown(value)}")
+
+
+def _argument(value: object) -> object:
+    """One value of a runner's option, or several; a manifest could not hold inf or nan."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    if not values:
+        raise ValueError("needs at least one value")
+    for one in values:
+        if not isinstance(one, bool | int | float | str):
+            raise ValueError(
+                f"expected a number, a text, true, false or a list of these, not {shown(one)}"
+            )
+        if isinstance(one, float) and not math.isfinite(one):
+            raise ValueError(f"expected a finite number, not {one}")
+    return value
+
+
+def shown(value: object) -> str:
+    """A value for a message of one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "that number"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _known_method(value: str) -> str:
     if value not in METHODS:
         near = difflib.get_close_matches(value, METHODS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown method {value!r}; {hint}known: {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {shown(value)}; {hint}known: {', '.join(METHODS)}")
     return value
 
 
 Value = bool | int | float | str
 Values = Value | tuple[Value, ...]
+Arguments = dict[str, Annotated[Values, BeforeValidator(_argument)]]
 DraftTokens = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MOST_DRAFT_TOKENS)], ...], BeforeValidator(_numbers)
 ]
 MaxTokens = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(_prompt_count)]
 
 
@@ -97,9 +145,15 @@ class ArmSpec(_Strict):
     draft_model: Path | None = None
     runner: str | None = None
     model: Path | None = None
-    args: dict[str, Values] = {}
+    args: Arguments = {}
 
     _check_method = field_validator("method")(_known_method)
+
+    @model_validator(mode="after")
+    def _check_draft_tokens(self) -> ArmSpec:
+        if self.method == PLAIN and self.draft_tokens:
+            raise ValueError("an arm with draft_tokens needs a method")
+        return self
 
 
 class Suite(_Strict):
@@ -118,7 +172,7 @@ class Suite(_Strict):
     repeats: int = Field(default=3, ge=1, le=1000)
     temperature: float = Field(default=0.0, ge=0, le=5, allow_inf_nan=False)
     seed: int = Field(default=1, ge=0, lt=2**31)
-    args: dict[str, Values] = {}
+    args: Arguments = {}
     arm: tuple[ArmSpec, ...] = ()
     request_timeout_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     start_timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
@@ -137,78 +191,40 @@ class Suite(_Strict):
         return value
 
 
-def _anchored(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's tables with its paths made absolute: they are relative to the file."""
-    moved = dict(data)
-    for key in ("model", "draft_model"):
-        if isinstance(moved.get(key), str):
-            moved[key] = str(folder / Path(moved[key]).expanduser())
-    if isinstance(moved.get("arm"), list):
-        moved["arm"] = [
-            _anchored(folder, arm) if isinstance(arm, dict) else arm for arm in moved["arm"]
-        ]
-    if isinstance(moved.get("workloads"), list | str):
-        moved["workloads"] = anchored_workloads(folder, _listed(moved["workloads"]))
-    return moved
+def make_suite(
+    settings: Mapping[str, Any], where: str = "", flagged: Collection[Location] = ()
+) -> Suite:
+    """Validate settings that came from flags, a file, or both.
 
-
-def anchored_workloads(folder: Path, names: object) -> object:
-    """Names of packaged workloads as they are, names of files in `folder` as absolute paths."""
-    if not isinstance(names, tuple):
-        return names
-    return tuple(
-        str((folder / name).absolute())
-        if isinstance(name, str) and name not in packaged() and (folder / name).is_file()
-        else name
-        for name in names
-    )
-
-
-def read_suite(path: Path) -> dict[str, Any]:
-    """The settings of a suite file, not yet validated; `make_suite` does that.
+    `where` names the file; without one, all settings came from flags. With one, those at the
+    locations `flagged` did, such as ('repeats',) or ('args', 'threads').
 
     Raises:
-        SuiteError: missing, unreadable, or no TOML; names the line.
-    """
-    try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError:
-        raise SuiteError(f"there is no suite file {path}") from None
-    except OSError as error:
-        raise SuiteError(f"cannot read the suite file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SuiteError(f"{path} is no TOML file: it is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{path} is no valid TOML: {error}") from None
-    return _anchored(path.parent.absolute(), data)
-
-
-def make_suite(settings: Mapping[str, Any], where: str = "") -> Suite:
-    """Validate settings that came from flags, a file, or both; `where` names the file.
-
-    Raises:
-        SuiteError: every fault on a line of its own, with its key and what is allowed.
+        SuiteError: what is wrong, a line for each key, with what is allowed.
     """
     try:
         return Suite.model_validate(settings)
     except ValidationError as error:
-        prefix = f"{where}: " if where else ""
-        lines = []
+        lines: dict[str, str] = {}
         for fault in error.errors():
-            place = _place(fault["loc"]) if where else _flag(fault["loc"])
-            line = f"{prefix}{place}: {_words(fault['type'], fault)}"
-            if line not in lines:
-                lines.append(line)
-        raise SuiteError("\n".join(lines[:5])) from None
+            at = fault["loc"]
+            from_flag = not where or at[:1] in flagged or at[:2] in flagged
+            place = _flag(at) if from_flag else f"{where}: {place_of(at)}"
+            line = f"{place}: {_words(fault['type'], fault)}"
+            lines.setdefault(place, " ".join(line.splitlines()))
+        told = list(lines.values())
+        if len(told) > MOST_LINES:
+            more = len(told) - (MOST_LINES - 1)
+            told[MOST_LINES - 1 :] = [f"and {more} more keys are wrong"]
+        raise SuiteError("\n".join(told)) from None
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    """('arm', 0, 'draft_tokens', 2) -> 'arm 1, draft_tokens'."""
-    if location[0] == "arm" and len(location) > 1 and isinstance(location[1], int):
-        rest = f", {location[2]}" if len(location) > 2 else ""
-        return f"[[arm]] number {location[1] + 1}{rest}"
-    return str(location[0])
+def place_of(at: Location) -> str:
+    """('arm', 0, 'draft_tokens', 2) -> '[[arm]] number 1, draft_tokens'."""
+    if at[0] == "arm" and len(at) > 1 and isinstance(at[1], int):
+        rest = f", {place_of(at[2:])}" if len(at) > 2 else ""
+        return f"[[arm]] number {at[1] + 1}{rest}"
+    return f"args, {at[1]}" if at[0] == "args" and len(at) > 1 else str(at[0])
 
 
 _FLAGS = {
@@ -217,17 +233,18 @@ _FLAGS = {
     "args": "--runner-arg",
     "request_timeout_s": "--request-timeout",
     "start_timeout_s": "--start-timeout",
+    "keep_text": "--no-text",
 }
 
 
-def _flag(location: tuple[int | str, ...]) -> str:
-    """Without a file, a setting came from its flag."""
-    name = str(location[0])
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+def _flag(at: Location) -> str:
+    """('args', 'threads') -> '--runner-arg threads'."""
+    name = str(at[0])
+    flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
+    return f"{flag} {at[1]}" if name == "args" and len(at) > 1 else flag
 
 
 def _words(kind: str, fault: Any) -> str:
-    given = fault.get("input")
     if kind == "extra_forbidden":
         inside_arm = len(fault["loc"]) > 1
         known = ArmSpec.model_fields if inside_arm else Suite.model_fields
@@ -239,4 +256,4 @@ def _words(kind: str, fault: Any) -> str:
         return str(fault["ctx"]["error"])
     message = str(fault["msg"])
     message = message[:1].lower() + message[1:]
-    return f"{message}, not {given!r}"
+    return f"{message}, not {shown(fault.get('input'))}"

@@ -181,12 +181,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     """
     flags = {
         "runner": runner,
-        "model": None if model is None else str(model.expanduser().absolute()),
-        "draft_model": None if draft_model is None else str(draft_model.expanduser().absolute()),
+        "model": None if model is None else str(model),
+        "draft_model": None if draft_model is None else str(draft_model),
         "methods": _joined(method),
         "draft_tokens": draft_tokens,
         "workloads": _joined(workload),
-        "prompts": int(prompts) if prompts is not None and prompts.isdigit() else prompts,
+        "prompts": prompts,
         "max_tokens": max_tokens,
         "repeats": repeats,
         "temperature": temperature,

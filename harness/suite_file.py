@@ -1,0 +1,81 @@
+"""Reads a suite file, and makes the paths of files and flags absolute."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.suite import SuiteError, listed, place_of, shown
+from workloads.prompts import names as packaged
+
+
+def read_suite(path: Path) -> dict[str, Any]:
+    """The settings of a suite file, not yet validated; `make_suite` does that.
+
+    Raises:
+        SuiteError: missing, unreadable, or no TOML; names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except FileNotFoundError:
+        raise SuiteError(f"there is no suite file {path}") from None
+    except OSError as error:
+        raise SuiteError(f"cannot read the suite file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SuiteError(f"{path} is no TOML file: it is not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+        raise SuiteError(f"{path} is no valid TOML: {error}") from None
+    return _anchored(path.parent.absolute(), data, str(path))
+
+
+def _anchored(folder: Path, data: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The file's tables with its paths made absolute: they are relative to the file."""
+    moved = dict(data)
+    for key in ("model", "draft_model"):
+        if isinstance(moved.get(key), str):
+            moved[key] = anchored_path(folder, moved[key], f"{place}: {key}")
+    if isinstance(moved.get("arm"), list):
+        moved["arm"] = [
+            _anchored(folder, arm, f"{place}: {place_of(('arm', number))}")
+            if isinstance(arm, dict)
+            else arm
+            for number, arm in enumerate(moved["arm"])
+        ]
+    if isinstance(moved.get("workloads"), list | str):
+        moved["workloads"] = anchored_workloads(folder, listed(moved["workloads"]))
+    return moved
+
+
+def anchored_path(folder: Path, path: str, place: str) -> str:
+    """`path` as an absolute one; `place` says where it stands, for the message.
+
+    Raises:
+        SuiteError: it begins with '~name' and there is no user of that name.
+    """
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError as error:
+        raise SuiteError(f"{place}: {shown(path)}: {str(error).rstrip('.')}") from None
+
+
+def anchored_workloads(folder: Path, names: object) -> object:
+    """Names of packaged workloads as they are, names of files in `folder` as absolute paths."""
+    if not isinstance(names, tuple):
+        return names
+    return tuple(
+        str((folder / name).absolute())
+        if isinstance(name, str) and name not in packaged() and _may_be_file(folder / name)
+        else name
+        for name in names
+    )
+
+
+def _may_be_file(path: Path) -> bool:
+    """Also where the system does not tell: whoever opens it then says why."""
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, a folder that may not be searched
+        return True
