@@ -20,17 +20,18 @@ def pairs(
             yield sample, found.get(_place(sample))
 
 
-def ratios(samples: Iterable[Sample], reference: Iterable[Sample]) -> tuple[float, ...]:
-    """Decode rates divided by the reference's, pair by pair; pairs without both rates are left out.
+def ratios(samples: Iterable[Sample], reference: Iterable[Sample]) -> tuple[tuple[float, ...], ...]:
+    """Decode rates divided by the reference's, pair by pair: a tuple for each round, in order.
 
-    Pairing takes out what both share: the prompt's difficulty, and how warm and busy the machine
-    was in that round.
+    Pairs without both rates are left out, and rounds without a pair. Pairing takes out what both
+    share: the prompt's difficulty, and how warm and busy the machine was in that round. What it
+    leaves in is the luck of the two launches, which all pairs of a round share.
     """
-    return tuple(
-        sample.decode_rate / other.decode_rate
-        for sample, other in pairs(samples, reference)
-        if other is not None and sample.decode_rate and other.decode_rate
-    )
+    found: dict[int, list[float]] = {}
+    for sample, other in pairs(samples, reference):
+        if other is not None and sample.decode_rate and other.decode_rate:
+            found.setdefault(sample.round, []).append(sample.decode_rate / other.decode_rate)
+    return tuple(tuple(found[number]) for number in sorted(found))
 
 
 def _place(sample: Sample) -> tuple[int, str, str, int]:

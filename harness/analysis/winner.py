@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.analysis.pairing import ratios
-from harness.analysis.statistics import geometric_mean_estimate
+from harness.analysis.statistics import (
+    LEAST_ROUNDS,
+    geometric_mean_estimate,
+    is_proven_gain,
+)
 from harness.analysis.summary import TrialSummary
 from harness.records import Sample
 from harness.run_folder import RunData
@@ -16,9 +20,6 @@ FEW_PAIRS = 6
 """With n pairs, all of them favour a setting that gains nothing in 1 of 2^n cases. Below six that
 is more often than the 2.5% which an interval above 1 claims, so that the claim then rests on noise
 that is nearly normal."""
-
-FEW_ROUNDS = 3
-"""Samples of a round come from one launch and share its luck, which fewer rounds cannot show."""
 
 
 class Outcome(Enum):
@@ -42,13 +43,19 @@ class Contest:
     """Settings that cannot be told apart from a winner."""
     screen: str | None = None
     """Why a win is a screen and not a proof: 'only 4 pairs', 'only 2 rounds'."""
+    compared: int = 0
+    """Settings that were held against plain, of which the best was picked."""
+    failed: int = 0
+    """Settings that could not be."""
 
 
 def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, ...]:
     """One contest for each workload, `max_tokens` and plain arm, in the order of the rows.
 
-    A winner's whole interval lies above 1. A setting that had every drafted token rejected cannot
-    be faster for its drafts, so it does not win whatever its interval says.
+    A winner's whole interval lies above 1, and so does the wider one that allows for its being
+    the best of several (Bonferroni's: of n settings, each with 1/n of the chance to err). A
+    setting that had every drafted token rejected cannot be faster for its drafts, so it does not
+    win whatever its intervals say.
     """
     return tuple(
         _decide(
@@ -84,15 +91,26 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
         rivals: tuple[TrialSummary, ...] = (),
         screen: str | None = None,
     ) -> Contest:
-        return Contest(plain.workload, plain.max_tokens, plain, outcome, best, rivals, screen)
+        return Contest(
+            workload=plain.workload,
+            max_tokens=plain.max_tokens,
+            plain=plain,
+            outcome=outcome,
+            best=best,
+            rivals=rivals,
+            screen=screen,
+            compared=len(ranked),
+            failed=len(others) - len(ranked),
+        )
 
     if not ranked:
         return contest(Outcome.NO_SPEEDUP)
-    proven = [row for row in ranked if _is_faster(row)]
-    if proven:
-        winner = proven[0]
+    for winner in ranked:
+        gains = ratios(_samples(run, winner), _samples(run, plain))
+        if not _is_faster(winner, gains, len(ranked)):
+            continue
         rivals = tuple(row for row in ranked if row is not winner and _is_rival(run, winner, row))
-        return contest(Outcome.SPECULATION, winner, rivals, _screen(run, winner))
+        return contest(Outcome.SPECULATION, winner, rivals, _screen(gains))
     slower = all(
         row.speedup is not None and row.speedup.interval and row.speedup.interval.high < 1
         for row in ranked
@@ -100,21 +118,23 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
     return contest(Outcome.PLAIN if slower else Outcome.UNPROVEN, ranked[0])
 
 
-def _screen(run: RunData, winner: TrialSummary) -> str | None:
-    pairs = winner.speedup.count if winner.speedup else 0
+def _screen(gains: Sequence[Sequence[float]]) -> str | None:
+    pairs, rounds = sum(map(len, gains)), len(gains)
     if pairs < FEW_PAIRS:
         return f"only {pairs} pairs"
-    rounds = len({sample.round for sample in _samples(run, winner)})
-    return f"only {rounds} rounds" if rounds < FEW_ROUNDS else None
+    if rounds < LEAST_ROUNDS:
+        return "only 1 round" if rounds == 1 else f"only {rounds} rounds"
+    return None
 
 
-def _is_faster(row: TrialSummary) -> bool:
+def _is_faster(row: TrialSummary, gains: Sequence[Sequence[float]], picked_from: int) -> bool:
     return (
         row.speedup is not None
         and row.speedup.interval is not None
         and row.speedup.interval.low > 1
         and row.speculating.acceptance_rate != 0
         and not row.speculating.found_nothing
+        and is_proven_gain(gains, picked_from)
     )
 
 

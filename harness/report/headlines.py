@@ -27,14 +27,16 @@ def _place(contest: Contest, contests: Sequence[Contest]) -> str:
 
 
 def _verdict(contest: Contest) -> str:
-    best, plain = contest.best, contest.plain
+    best = contest.best
     if best is None or best.speedup is None:
-        return _without_speedup(plain)
+        return _without_speedup(contest)
     gain = numbers.speedup(best.speedup)
     if contest.outcome is Outcome.PLAIN:
-        return f"plain is fastest; best of the others is {best.setting}, {gain}"
+        of_what = f" of what could be measured ({_failed(contest)})" if contest.failed else ""
+        return f"plain is fastest{of_what}; best of the others is {best.setting}, {gain}"
     if contest.outcome is Outcome.UNPROVEN:
-        return f"no setting proven faster than plain: best is {best.setting} {gain}{_why(best)}"
+        why = _why(contest, best)
+        return f"no setting proven faster than plain: best is {best.setting} {gain}{why}"
     parts = [
         f"{best.setting} is {numbers.speedup(best.speedup, 'x plain')}",
         _faithful(best),
@@ -50,21 +52,29 @@ def _verdict(contest: Contest) -> str:
     return sentence
 
 
-def _without_speedup(plain: TrialSummary) -> str:
+def _without_speedup(contest: Contest) -> str:
+    plain = contest.plain
     if plain.failure is not None:
         return f"plain failed, so nothing can be compared: {plain.failure}"
     if plain.decode_rate is None:
         return "plain has no decode rate, so nothing can be compared"
-    return (
-        f"plain decodes {numbers.rate_estimate(plain.decode_rate)} tok/s, with nothing to compare"
-    )
+    why = f" ({_failed(contest)})" if contest.failed else ""
+    rate = numbers.rate_estimate(plain.decode_rate)
+    return f"plain decodes {rate} tok/s, with nothing to compare{why}"
 
 
-def _why(best: TrialSummary) -> str:
-    if best.speedup is not None and best.speedup.interval is None:
-        return f", from too few pairs ({best.speedup.count}) for an interval"
+def _failed(contest: Contest) -> str:
+    return "1 setting failed" if contest.failed == 1 else f"{contest.failed} settings failed"
+
+
+def _why(contest: Contest, best: TrialSummary) -> str:
+    if best.speedup is None or best.speedup.interval is None:
+        pairs = 0 if best.speedup is None else best.speedup.count
+        return f", from too few pairs ({pairs}) for an interval"
     if best.speculating.acceptance_rate == 0:
         return ", with every draft rejected"
+    if best.speedup.interval.low > 1 and not best.speculating.found_nothing:
+        return f", which the best of {contest.compared} may be by luck: measure more rounds"
     return ""
 
 

@@ -12,7 +12,14 @@ SPECULATIVE = make_arm("ngram-mod", 4)
 def test_ratios_are_paired_by_prompt_and_round():
     plain = make_samples(PLAIN, [10.0, 20.0, 40.0, 80.0], prompts=("a", "b"))
     fast = make_samples(SPECULATIVE, [20.0, 40.0, 80.0, 160.0], prompts=("a", "b"))
-    assert ratios(reversed(fast), plain) == pytest.approx([2.0] * 4)
+    assert ratios(reversed(fast), plain) == ((2.0, 2.0), (2.0, 2.0))
+
+
+def test_ratios_are_grouped_by_round():
+    plain = make_samples(PLAIN, [10.0, 10.0, 10.0, 10.0], prompts=("a", "b"))
+    fast = make_samples(SPECULATIVE, [20.0, 30.0, 40.0, 50.0], prompts=("a", "b"))
+    assert ratios(fast, plain) == ((2.0, 3.0), (4.0, 5.0))
+    assert ratios([fast[3], fast[0]], plain) == ((2.0,), (5.0,))
 
 
 @pytest.mark.parametrize(

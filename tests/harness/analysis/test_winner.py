@@ -88,6 +88,51 @@ def test_few_rounds_are_told():
     assert found.screen == "only 2 rounds"
 
 
+def test_one_round_is_told():
+    prompts = ("p1", "p2", "p3", "p4", "p5", "p6")
+    samples = [
+        *make_samples(PLAIN, SLOW, prompts=prompts),
+        *make_samples(K4, times(1.5), prompts=prompts),
+    ]
+    run = make_run([PLAIN, K4], samples)
+    (found,) = find_winners(run, summarise(run))
+    assert found.screen == "only 1 round"
+
+
+def test_the_best_of_many_needs_more_than_its_own_interval():
+    gaining = times(1.02)
+    alone = contest((K4, gaining, {}))
+    assert alone.outcome is Outcome.SPECULATION
+    assert alone.compared == 1
+    others = [(make_arm("ngram-mod", k), times(0.9), {}) for k in range(5, 65)]
+    crowd = contest((K4, gaining, {}), *others)
+    assert crowd.outcome is Outcome.UNPROVEN
+    assert crowd.best.arm == K4
+    assert crowd.best.speedup.interval.low > 1
+    assert crowd.compared == 61
+
+
+def test_launches_that_differ_are_not_proof():
+    prompts = ("p1", "p2", "p3", "p4")
+    lucky = [1.0] * 4 + [1.03] * 4 + [1.06] * 4
+    wobble = (WOBBLE * 2)[:12]
+    samples = [
+        *make_samples(PLAIN, [50.0] * 12, prompts=prompts),
+        *make_samples(
+            K4, [50 * a * b**0.1 for a, b in zip(lucky, wobble, strict=True)], prompts=prompts
+        ),
+    ]
+    run = make_run([PLAIN, K4], samples)
+    (found,) = find_winners(run, summarise(run))
+    assert found.outcome is Outcome.UNPROVEN
+
+
+def test_settings_that_failed_are_counted():
+    found = contest((K2, times(0.5), {}), (K4, times(1.5), {"drafted": 0}))
+    assert found.outcome is Outcome.PLAIN
+    assert (found.compared, found.failed) == (1, 1)
+
+
 def test_one_contest_for_each_workload_length_and_baseline():
     other = make_arm(id="other", options=(("threads", 2),), baseline="other")
     samples = [

@@ -79,6 +79,35 @@ def test_too_few_pairs_for_an_interval():
     )
 
 
+def test_the_best_of_many_may_be_lucky():
+    others = [make_arm("ngram-mod", k) for k in range(5, 45)]
+    gains = [1.01, 1.02, 1.03, 1.02, 1.01, 1.03]
+    samples = [
+        *make_samples(PLAIN, RATES),
+        *make_samples(FAST, [50.0 * gain for gain in gains]),
+        *(sample for arm in others for sample in make_samples(arm, [49.0] * 6)),
+    ]
+    (line,) = build_report(make_run([PLAIN, FAST, *others], samples)).headlines
+    assert line.startswith("coding: no setting proven faster than plain: best is ngram-mod k=4 1.0")
+    assert line.endswith("], which the best of 41 may be by luck: measure more rounds")
+
+
+def test_plain_is_fastest_of_what_was_measured():
+    lost = make_arm("mtp", 2)
+    samples = [*make_samples(PLAIN, RATES), *make_samples(FAST, [40, 41, 42, 40, 41, 42])]
+    (line,) = build_report(make_run([PLAIN, FAST, lost], samples)).headlines
+    assert line.startswith(
+        "coding: plain is fastest of what could be measured (1 setting failed); "
+        "best of the others is ngram-mod k=4, 0.8"
+    )
+
+
+def test_plain_alone_for_failures_is_told():
+    lost = [make_arm("mtp", k) for k in (2, 4)]
+    (line,) = build_report(make_run([PLAIN, *lost], make_samples(PLAIN, RATES))).headlines
+    assert line == ("coding: plain decodes 50.0 tok/s, with nothing to compare (2 settings failed)")
+
+
 def test_rejected_drafts_win_nothing():
     (line,) = headlines(1.5, change={"accepted": 0})
     assert line.endswith("with every draft rejected")
