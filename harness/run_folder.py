@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
@@ -66,12 +67,14 @@ class RunFolder:
             RunFolderError: it exists already, or cannot be written.
         """
         check_free(path)
+        # Under another name until the manifest is in it: a kill leaves a run, or nothing there.
+        partial = path.with_name(f".bench-{os.getpid()}.part")
         try:
-            (path / LOGS).mkdir(parents=True)
-            partial = path / f"{MANIFEST}.part"
-            partial.write_text(manifest.model_dump_json(indent=2) + "\n")
-            partial.replace(path / MANIFEST)
+            (partial / LOGS).mkdir(parents=True, exist_ok=True)
+            (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
+            partial.rename(path)
         except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
             raise RunFolderError(f"cannot write to {path}: {error.strerror}") from None
         return cls(path)._opened()
 
@@ -145,15 +148,19 @@ class RunFolder:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a folder that is there already.
+    """Refuse a path where something is already, or where nothing can be.
 
     Raises:
-        RunFolderError: it is.
+        RunFolderError: so it is.
     """
-    if path.exists():
-        raise RunFolderError(
-            f"{path} exists already: choose another --out, or go on with --resume {path}"
-        )
+    try:
+        path.lstat()
+        advice = f", or go on with --resume {path}" if (path / MANIFEST).exists() else ""
+    except FileNotFoundError:
+        return
+    except OSError as error:  # too long a name, a folder that may not be searched
+        raise RunFolderError(f"cannot write to {path}: {error.strerror}") from None
+    raise RunFolderError(f"{path} exists already: choose another --out{advice}")
 
 
 def read_run(path: Path) -> RunData:
@@ -176,8 +183,10 @@ def _read_manifest(path: Path) -> Manifest:
         text = file.read_text("utf-8")
     except FileNotFoundError:
         raise RunFolderError(f"{path} holds no run: there is no {MANIFEST} in it") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RunFolderError(f"cannot read {file}: {error}") from None
+    except OSError as error:
+        raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
@@ -196,6 +205,7 @@ def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
     except OSError as error:
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
     records = []
+    again = "; under --resume it is measured again" if kind is Sample else ""
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             records.append(kind.model_validate_json(line))
@@ -205,7 +215,7 @@ def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
             raise RunFolderError(
                 f"{file}, line {number}: not a {kind.__name__.lower()}: "
                 f"{f'{place}: ' if place else ''}{fault['msg']}\n"
-                f"Delete that line; under --resume it is measured again."
+                f"Delete that line{again}."
             ) from None
     return tuple(records)
 

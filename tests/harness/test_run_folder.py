@@ -38,6 +38,53 @@ def test_folder_that_exists(run: Path) -> None:
         RunFolder.create(run, MANIFEST)
 
 
+def test_folder_without_a_run_is_not_one_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError) as caught:
+        RunFolder.create(tmp_path, MANIFEST)
+    assert str(caught.value) == f"{tmp_path} exists already: choose another --out"
+
+
+def test_link_to_nowhere_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RunFolderError, match="exists already"):
+        RunFolder.create(tmp_path / "run", MANIFEST)
+
+
+def test_name_that_no_folder_can_have(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"cannot write to .*: File name too long"):
+        RunFolder.create(tmp_path / ("x" * 300), MANIFEST)
+    with pytest.raises(RunFolderError, match=r"cannot read .*: File name too long"):
+        read_run(tmp_path / ("x" * 300))
+    assert not list(tmp_path.iterdir())
+
+
+def test_killed_before_the_manifest_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name stays free; beside it lies what the next start of that process id takes over."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", kill)
+        with pytest.raises(Killed):
+            RunFolder.create(tmp_path / "run", MANIFEST)
+    assert not (tmp_path / "run").exists()
+    RunFolder.create(tmp_path / "run", MANIFEST).close()
+    assert read_run(tmp_path / "run").manifest == MANIFEST
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_full_disk_at_the_beginning_leaves_nothing(tmp_path: Path) -> None:
+    with largest_file(100), pytest.raises(RunFolderError, match="cannot write to"):
+        RunFolder.create(tmp_path / "run", MANIFEST)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
@@ -93,7 +140,15 @@ def test_corrupt_line_is_named(run: Path, line: bytes, words: str) -> None:
         file.write(line)
     with pytest.raises(RunFolderError, match=words) as caught:
         RunFolder.resume(run)
-    assert "Delete that line" in str(caught.value)
+    assert "Delete that line; under --resume it is measured again" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["launches.jsonl", "sessions.jsonl"])
+def test_only_samples_are_measured_again(run: Path, name: str) -> None:
+    (run / name).write_text("not json\n")
+    with pytest.raises(RunFolderError) as caught:
+        read_run(run)
+    assert str(caught.value).endswith("Delete that line.")
 
 
 def test_the_same_request_twice(run: Path) -> None:
