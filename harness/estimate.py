@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.machine.bandwidth import measure_read_bandwidth
+from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
 from harness.models.facts import read_facts
 from harness.plan import Plan
 from harness.theory.ceiling import decode_ceiling
+from runners.base.contract import Runner
 
 ASSUMED_SHARE = 0.5
 """Of the bandwidth ceiling that plain decoding reaches: 45% to 90% in published measurements."""
@@ -21,14 +23,15 @@ STARTING_S = 1.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for a whole plan; None where nothing is known of the model's size."""
+    """Seconds for a whole plan; None where they cannot be told, for the `reason`."""
 
     seconds: float | None
+    reason: str = ""
 
     @property
     def words(self) -> str:
         if self.seconds is None:
-            return "time unknown: the runner invents its answers"
+            return f"time unknown: {self.reason}"
         minutes = self.seconds / 60
         span = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
         return (
@@ -37,19 +40,25 @@ class Estimate:
         )
 
 
-def estimate(plan: Plan) -> Estimate:
+def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
     """Seconds, from the models' bytes and this machine's measured bandwidth.
+
+    `runners` holds every runner of the plan.
 
     Raises:
         ModelFileError: a model cannot be read.
     """
-    if any(arm.model is None for arm in plan.arms):
-        return Estimate(None)
+    if not all(runners[arm.runner].needs_model for arm in plan.arms):
+        return Estimate(None, "the runner invents its answers")
+    models = {arm.model: read_facts(Path(str(arm.model))) for arm in plan.arms}
     gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]
-    bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
+    try:
+        bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
+    except BandwidthError as error:
+        return Estimate(None, str(error))
     total = 0.0
     for arm in plan.arms:
-        facts = read_facts(Path(str(arm.model)))
+        facts = models[arm.model]
         total += STARTING_S + facts.tensor_bytes / LOADING_BYTES_PER_S
         per_token = 1 / (
             ASSUMED_SHARE

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.machine.bandwidth import measure_read_bandwidth
+from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
+from harness.models.errors import reading
 from harness.models.facts import read_facts
+from harness.models.gguf import model_files
 from harness.plan import Plan
 from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
 from runners.base.contract import Missing, Runner, UsageError
@@ -22,9 +24,17 @@ def version() -> str:
 
 
 def make_manifest(
-    plan: Plan, runners: Mapping[str, Runner], command: Sequence[str], tell: Callable[[str], None]
+    plan: Plan,
+    runners: Mapping[str, Runner],
+    command: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    measure: bool = True,
 ) -> Manifest:
     """Look at everything that a run depends on. `tell` hears what takes its time.
+
+    `measure` False leaves out the memory bandwidth, which no comparison of two manifests needs.
+    Where it cannot be measured, `tell` hears why and the run goes on without ceilings.
 
     Raises:
         UsageError: a runner is not installed.
@@ -33,8 +43,13 @@ def make_manifest(
     used = [runners[name] for name in dict.fromkeys(arm.runner for arm in plan.arms)]
     runner_infos = tuple(_runner_info(runner) for runner in used)
     models = read_models(plan, runners, tell)
-    tell("measuring memory bandwidth")
-    machine = read_machine().model_copy(update={"bandwidth": measure_read_bandwidth()})
+    machine = read_machine()
+    if measure:
+        tell("measuring memory bandwidth")
+        try:
+            machine = machine.model_copy(update={"bandwidth": measure_read_bandwidth()})
+        except BandwidthError as error:
+            tell(str(error))
     return Manifest(
         decodebench=version(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,7 +71,7 @@ def make_manifest(
 def read_models(
     plan: Plan, runners: Mapping[str, Runner], tell: Callable[[str], None]
 ) -> tuple[ModelInfo, ...]:
-    """Facts and hashes of every model file that an arm names.
+    """Facts, hash and size of every model that an arm names, of a split one over all parts.
 
     Raises:
         ModelFileError: missing, no model file, or cut off.
@@ -72,12 +87,23 @@ def read_models(
     infos = []
     for path in paths:
         tell(f"hashing {Path(path).name}")
-        with Path(path).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        infos.append(
-            ModelInfo(path=path, sha256=digest, size=Path(path).stat().st_size, facts=facts[path])
-        )
+        files = model_files(Path(path))
+        with reading(Path(path)):
+            digest = _hash(files)
+            size = sum(file.stat().st_size for file in files)
+        infos.append(ModelInfo(path=path, sha256=digest, size=size, facts=facts[path]))
     return tuple(infos)
+
+
+def _hash(files: Sequence[Path]) -> str:
+    """SHA-256 of the file; of a split model, of its parts' digests in order."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256"))
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
 def differences(old: Manifest, new: Manifest) -> list[str]:

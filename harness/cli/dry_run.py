@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -10,11 +11,17 @@ from rich.text import Text
 
 from harness.estimate import estimate
 from harness.plan import Plan
+from harness.report.escape import clean
+from runners.base.contract import Runner
 
 
-def show_plan(plan: Plan, *, as_json: bool) -> None:
-    """Print the plan as a table, or as JSON."""
-    guess = estimate(plan)
+def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> None:
+    """Print the plan as a table, or as JSON; `runners` holds every runner of the plan.
+
+    Raises:
+        ModelFileError: a model cannot be read.
+    """
+    guess = estimate(plan, runners)
     counts = {
         name: sum(prompt.workload == name for prompt in plan.prompts)
         for name in dict.fromkeys(prompt.workload for prompt in plan.prompts)
@@ -37,7 +44,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         table.add_column(heading)
     for arm in plan.arms:
         baseline = "" if arm.is_plain else arm.baseline
-        table.add_row(Text(arm.id), Text(arm.label), Text(baseline))
+        table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))
     console.print(table)
     lines = [
         "",
@@ -48,4 +55,4 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         f"{plan.samples} requests, {guess.words}",
     ]
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        console.print(Text(clean(line)))

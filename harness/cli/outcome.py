@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 from rich.console import Console
+from rich.text import Text
 
 from harness.analysis.summary import TrialSummary, summarise
+from harness.report.escape import clean
 from harness.report.terminal import print_summary
 from harness.report.write import write_reports
 from harness.run_folder import DiskError, read_run
@@ -16,7 +18,8 @@ from harness.run_folder import DiskError, read_run
 def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     """Write the reports of the run in `folder` and print its table, or its rows as JSON.
 
-    True when a launch, a request or a whole trial failed.
+    True when a request or a whole trial failed, or was planned and not measured. A launch that
+    failed counts no more once its arm has been measured.
 
     Raises:
         RunFolderError: no run, or a damaged one.
@@ -31,15 +34,16 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
             f"the samples are kept, make them later with: bench report {folder}"
         ) from None
     rows = summarise(run)
-    failed = any(row.failed or row.failure for row in rows) or any(
-        launch.status == "failed" for launch in run.launches
-    )
+    manifest = run.manifest
+    planned = len(manifest.arms) * manifest.suite.repeats
+    planned *= len(manifest.prompts) * len(manifest.suite.max_tokens)
+    failed = len(run.samples) < planned or any(row.failed or row.failure for row in rows)
     if as_json:
         print(TypeAdapter(tuple[TrialSummary, ...]).dump_json(rows, indent=2).decode())
         return failed
     console = Console()
     print_summary(run, console)
     console.print()
-    console.print(f"Report: {written.html}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"        {written.markdown}", markup=False, highlight=False, soft_wrap=True)
+    console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
+    console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
     return failed

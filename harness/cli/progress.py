@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from harness.plan import Batch, Plan
 from harness.records import Launch, Sample
@@ -33,7 +33,7 @@ class SweepProgress:
         self._rates: list[float] = []
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -61,9 +61,8 @@ class SweepProgress:
 
     def tell(self, text: str) -> None:
         """A stage before the first launch, such as hashing the model."""
-        self._progress.update(self._task, description=escape(clean(text)))
-        if not self._live:
-            self._line(text)
+        self._progress.update(self._task, description=clean(text))
+        self._line(text)
 
     def launching(self, batch: Batch) -> None:
         self._end_launch()
@@ -91,8 +90,8 @@ class SweepProgress:
         self._rates.clear()
 
     def _describe(self, state: str) -> None:
-        text = escape(clean(f"{self._here}  {state}"))
+        text = clean(f"{self._here}  {state}")
         self._progress.update(self._task, description=text)
 
     def _line(self, text: str) -> None:
-        self._progress.console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(Text(clean(text)), soft_wrap=True)

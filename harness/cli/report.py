@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.errors import reported
+from harness.cli.errors import FAILED, reported
 
 
 def report(
@@ -15,9 +15,10 @@ def report(
 ) -> None:
     """Write the reports of a run again, from its samples alone; also of an interrupted one.
 
-    Makes report.md, report.html, summary.csv and the figures anew and prints the table.
+    Makes report.md, report.html, summary.csv and the figures anew and prints the table. Exit
+    status 1, as of the sweep itself, when something failed or is still to be measured.
     """
     from harness.cli.outcome import show_outcome  # noqa: PLC0415
 
     with reported():
-        show_outcome(run)
+        raise typer.Exit(FAILED if show_outcome(run) else 0)

@@ -241,14 +241,15 @@ def _run(
     suite, runners = gather(suite_file, flags, runner_args, base=base)
     plan = make_plan(suite, runners)
     if dry:
-        show_plan(plan, as_json=json)
+        show_plan(plan, runners, as_json=json)
         return 0
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = resume or out or Path("results") / f"{suite.name}-{stamp}"
     if resume is None:
         check_free(path)
     with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
-        manifest = make_manifest(plan, runners, ["bench", *sys.argv[1:]], progress.tell)
+        command = ["bench", *sys.argv[1:]]
+        manifest = make_manifest(plan, runners, command, progress.tell, measure=old is None)
         if old is not None:
             changed = differences(old.manifest, manifest)
             if changed:

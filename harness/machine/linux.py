@@ -62,8 +62,10 @@ class Linux(System):
         limit = self._memory_limit()
         if limit is None:
             return available
-        used = self._number("sys/fs/cgroup/memory.current") or 0
-        return min(available, max(0, limit - used))
+        used = self._number("sys/fs/cgroup/memory.current")
+        if used is None:
+            used = self._number("sys/fs/cgroup/memory/memory.usage_in_bytes") or 0
+        return min(available, max(0, limit - max(0, used - self._reclaimable())))
 
     def is_virtual(self) -> bool | None:
         if (flags := self._cpuinfo("flags")) is not None:  # x86: every hypervisor sets the bit
@@ -90,6 +92,21 @@ class Linux(System):
         return self._number("sys/fs/cgroup/memory.max") or self._number(
             "sys/fs/cgroup/memory/memory.limit_in_bytes"
         )
+
+    def _reclaimable(self) -> int:
+        """Bytes of files that the group has read and that go as soon as memory is needed.
+
+        They count as used: a model that was just hashed would seem to fill the memory.
+        """
+        for path, key in (
+            ("sys/fs/cgroup/memory.stat", "inactive_file"),
+            ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file"),
+        ):
+            for line in (self._text(path) or "").splitlines():
+                name, _, value = line.partition(" ")
+                if name == key and value.isdecimal():
+                    return int(value)
+        return 0
 
     def _cpuinfo(self, key: str) -> str | None:
         for line in (self._text("proc/cpuinfo") or "").splitlines():

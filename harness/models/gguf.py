@@ -90,7 +90,7 @@ def read_model(path: Path) -> Header:
         ModelFileError: a part is missing, not a GGUF file, or cut off.
     """
     with reading(path):
-        parts = _parts(path)
+        parts = model_files(path)
     headers = [read_header(part) for part in parts]
     first = headers[0]
     count = first.values.get("split.count", 1)
@@ -125,8 +125,12 @@ def read_header(path: Path) -> Header:
                 return _Reader(data, shown(path)).header()
 
 
-def _parts(path: Path) -> list[Path]:
-    """All files of the model that `path` is, or is a part of, in order."""
+def model_files(path: Path) -> list[Path]:
+    """All files of the model that `path` is, or is a part of, in order.
+
+    Raises:
+        ModelFileError: a part is missing.
+    """
     found = _PART.search(path.name)
     if found is None:
         return [path]

@@ -123,6 +123,39 @@ class TestLinux:
         assert here.memory_bytes() == 1_000_000
         assert here.available_memory_bytes() == 600_000
 
+    @pytest.mark.parametrize(
+        ("limit", "used", "stat", "key"),
+        [
+            ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+            (
+                "memory/memory.limit_in_bytes",
+                "memory/memory.usage_in_bytes",
+                "memory/memory.stat",
+                "total_inactive_file",
+            ),
+        ],
+    )
+    def test_files_that_were_read_leave_the_memory_free(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        limit: str,
+        used: str,
+        stat: str,
+        key: str,
+    ) -> None:
+        here = self.linux(tmp_path, {0}, monkeypatch)
+        at = "sys/fs/cgroup"
+        write(tmp_path, {f"{at}/{limit}": "1000000\n", f"{at}/{used}": "950000\n"})
+        assert here.available_memory_bytes() == 50_000
+        write(tmp_path, {f"{at}/{stat}": f"anon 50000\nactive_file 7\n{key} 900000\n"})
+        assert here.available_memory_bytes() == 950_000
+        # The two files are not read in one moment.
+        write(tmp_path, {f"{at}/{stat}": f"{key} 999999\n"})
+        assert here.available_memory_bytes() == 1_000_000
+        write(tmp_path, {f"{at}/{stat}": f"{key} many\n"})
+        assert here.available_memory_bytes() == 50_000
+
     def test_virtual_machines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         here = self.linux(tmp_path, {0}, monkeypatch)
         assert here.is_virtual() is None
