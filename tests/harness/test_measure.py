@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,10 +42,6 @@ def test_an_answer_of_one_burst_has_no_decode_rate() -> None:
     assert speed(0, [Burst(1.0, 8, "x")]).decode_rate is None
 
 
-ATTEMPTS = 6
-"""A busy machine wakes a process late now and then; a wrong formula is wrong every time."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 3, 8])
 @pytest.mark.parametrize("write", ["token", "step"])
@@ -60,7 +57,7 @@ async def test_rate_is_the_mocks_known_truth(tmp_path: Path, first: int, write: 
     server = await MockRunner().start(spec, tmp_path / "log", 20)
     errors = []
     try:
-        while len(errors) < ATTEMPTS and not any(error < 0.001 for error in errors):
+        for _ in range(5):
             sample = await measure(server, request, PLACE, keep_text=True)
             assert sample.first_burst_tokens == first
             assert sample.output_tokens == 200
@@ -70,10 +67,11 @@ async def test_rate_is_the_mocks_known_truth(tmp_path: Path, first: int, write: 
             assert len(sample.tokens) == 200
             assert sample.decode_rate is not None
             assert sample.runner_decode_rate is not None
-            errors.append(abs(sample.decode_rate / sample.runner_decode_rate - 1))
+            errors.append(sample.decode_rate / sample.runner_decode_rate - 1)
     finally:
         await server.stop()
-    assert min(errors) < 0.001
+    # A busy machine wakes a process late now and then, but not in most of the requests.
+    assert abs(statistics.median(errors)) < 0.001
 
 
 class Scripted:
@@ -116,6 +114,7 @@ async def test_the_response_wins_over_the_counters() -> None:
     sample = await measure(Scripted(BURST, completion), ASK, PLACE, keep_text=False)
     assert (sample.drafted, sample.accepted, sample.steps) == (9, 0, 1)
     assert sample.text is None
+    assert sample.tokens is None
     assert sample.text_sha256 is not None
 
 

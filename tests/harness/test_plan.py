@@ -97,6 +97,42 @@ def test_arms_of_their_own() -> None:
     ]
 
 
+def test_short_drafts_are_not_dropped_and_the_lookup_stays_while_the_length_is_swept() -> None:
+    plan = plan_of(methods=["ngram-simple", "ngram-mod"], draft_tokens=[3, 8])
+    by_id = {arm.id: dict(arm.options) for arm in plan.arms}
+    assert by_id["ngram-simple-k3"] == by_id["ngram-simple-k8"] == {"spec-ngram-simple-size-n": 3}
+    assert by_id["ngram-mod-k3"] == {"spec-ngram-mod-n-min": 1}
+    own = plan_of(
+        methods=["ngram-simple"], draft_tokens=[3, 8], args={"spec-ngram-simple-size-n": 2}
+    )
+    assert dict(own.arms[1].options) == {"spec-ngram-simple-size-n": 2}
+
+
+def test_options_by_another_name_are_the_same_option() -> None:
+    plan = plan_of(methods=[], args={"threads": 4}, arm=[{"args": {"-t": [1, 2]}}])
+    assert [arm.options for arm in plan.arms] == [(("threads", 1),), (("threads", 2),)]
+
+
+def test_a_draft_model_is_not_handed_to_a_model_with_heads() -> None:
+    plan = plan_of(
+        methods=["draft-model", "mtp"], draft_model="/models/small.gguf", draft_tokens=[2]
+    )
+    drafts = {arm.method: arm.draft_model for arm in plan.arms}
+    assert drafts == {"none": None, "draft-model": "/models/small.gguf", "mtp": None}
+    own = plan_of(
+        methods=[], arm=[{"method": "mtp", "draft_tokens": 2, "draft_model": "/models/heads.gguf"}]
+    )
+    assert own.arms[1].draft_model == "/models/heads.gguf"
+
+
+def test_sampling_differs_between_rounds_and_prompts_but_not_between_arms() -> None:
+    plan = plan_of(methods=[])
+    first, second = plan.prompts[:2]
+    seeds = {plan.request_seed(r, p) for r in (1, 2) for p in (first, second)}
+    assert len(seeds) == 4
+    assert plan_of(methods=["ngram-mod"]).request_seed(1, first) == plan.request_seed(1, first)
+
+
 def test_ids_stay_unique_and_usable_as_file_names() -> None:
     plan = plan_of(
         runner="mock",
@@ -125,9 +161,7 @@ def test_every_request_once_in_an_order_that_the_seed_fixes(seed: int, repeats: 
     )
     batches = list(plan.batches())
     keys = Counter(
-        (b.round, b.arm.id, c.prompt.workload, c.prompt.id, c.max_tokens)
-        for b in batches
-        for c in b.cells
+        (b.round, b.arm.id, p.workload, p.id, b.max_tokens) for b in batches for p in b.prompts
     )
     assert set(keys.values()) == {1}
     assert len(keys) == plan.samples
@@ -135,8 +169,8 @@ def test_every_request_once_in_an_order_that_the_seed_fixes(seed: int, repeats: 
     # Rounds come one after the other, and all arms of a round see the same order of prompts.
     assert [b.round for b in batches] == sorted(b.round for b in batches)
     for number in range(1, repeats + 1):
-        assert len({b.cells for b in batches if b.round == number}) == 1
-    assert [(b.round, b.arm.id) for b in plan.batches()] == [(b.round, b.arm.id) for b in batches]
+        assert len({b.prompts for b in batches if b.round == number}) == 1
+    assert list(plan.batches()) == batches
 
 
 def test_rounds_are_shuffled() -> None:
@@ -184,6 +218,12 @@ def test_two_workloads_of_one_name(tmp_path: Path) -> None:
         ({"args": {"thread": 2}}, UsageError, "did you mean threads"),
         ({"args": {"cache-type-k": "q9"}}, UsageError, "cannot be 'q9'"),
         ({"args": {"spec-draft-n-max": 3}, "methods": ["mtp"]}, UsageError, "--draft-tokens"),
+        (
+            {"methods": ["mtp"], "args": {"spec-ngram-mod-n-match": 4}},
+            SuiteError,
+            "means nothing to any of the chosen methods",
+        ),
+        ({"methods": ["mtp"], "args": {"spec-ngram-mood": 4}}, UsageError, "did you mean"),
         ({"methods": ["medusa"]}, UsageError, "cannot speculate by 'medusa'"),
         ({"methods": ["draft-model"]}, UsageError, "needs --draft-model"),
         ({"arm": [{"draft_tokens": 4}]}, SuiteError, "needs a method"),

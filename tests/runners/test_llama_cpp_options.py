@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from pathlib import Path
 
@@ -7,7 +8,15 @@ import pytest
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.speculation import Speculation
-from runners.llama_cpp_options import METHODS, EnumName, applies, canonical, command_line, fields
+from runners.llama_cpp_command import command_line, reproduce
+from runners.llama_cpp_options import (
+    METHODS,
+    EnumName,
+    applies,
+    canonical,
+    fields,
+    needed_options,
+)
 
 MODEL = Path("/models/a model.gguf")
 DRAFT = Path("/models/draft.gguf")
@@ -43,12 +52,13 @@ def test_plain_decoding_sets_nothing_of_speculation() -> None:
     ],
 )
 def test_the_draft_length_reaches_the_right_knob(method: str, limit: str) -> None:
-    found = as_dict(spec(method, 5))
+    needed = {name.replace("-", "_"): value for name, value in needed_options(method, [5])}
+    found = as_dict(spec(method, 5, **needed))
     assert found[limit] == 5
     (kind,) = found["speculative.types"]  # type: ignore[misc]
     assert isinstance(kind, EnumName)
     assert kind.member.endswith(METHODS[method].spec_type.upper().replace("-", "_"))
-    line = command_line(spec(method, 5))
+    line = command_line(spec(method, 5, **needed))
     assert line[line.index("--spec-type") + 1] == METHODS[method].spec_type
     assert line[line.index(f"--{METHODS[method].draft_length}") + 1] == "5"
     if method == "draft-model":
@@ -57,13 +67,14 @@ def test_the_draft_length_reaches_the_right_knob(method: str, limit: str) -> Non
 
 
 def test_short_drafts_of_ngram_methods_are_not_dropped() -> None:
-    assert as_dict(spec("ngram-mod", 2))["speculative.ngram_mod.n_min"] == 1
-    assert as_dict(spec("ngram-simple", 2))["speculative.ngram_simple.size_n"] == 2
-    assert as_dict(spec("ngram-simple", 30))["speculative.ngram_simple.size_n"] == 12
-    line = command_line(spec("ngram-simple", 2))
-    assert line[line.index("--spec-ngram-simple-size-n") + 1] == "2"
-    with pytest.raises(UsageError, match="drafts nothing when"):
-        fields(spec("ngram-simple", 2, spec_ngram_simple_size_n=4))
+    assert needed_options("ngram-mod", [2]) == (("spec-ngram-mod-n-min", 1),)
+    assert needed_options("ngram-simple", [8, 2]) == (("spec-ngram-simple-size-n", 2),)
+    assert needed_options("ngram-simple", [30]) == (("spec-ngram-simple-size-n", 12),)
+    assert needed_options("mtp", [1]) == ()
+    # Twelve tokens are looked up by default.
+    for options in ({}, {"spec_ngram_simple_size_n": 4}):
+        with pytest.raises(UsageError, match="drafts nothing when"):
+            fields(spec("ngram-simple", 2, **options))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +140,37 @@ def test_command_line_can_be_pasted() -> None:
     line = shlex.join(command_line(launch))
     assert shlex.split(line) == command_line(launch)
     assert line == (
-        "llama-server --model '/models/a model.gguf' --metrics --no-cache-prompt"
+        "llama-server --model '/models/a model.gguf' --metrics --no-cache-prompt --cache-ram 0"
         " --spec-type draft-mtp --spec-draft-n-max 3 --threads 2 --no-repack"
         " --cache-type-k q8_0 --parallel 1 --ctx-size 2048"
     )
+
+
+def test_switches_that_are_off() -> None:
+    line = command_line(spec(kv_unified=False, swa_full=False, no_mmap=True))
+    assert "--no-kv-unified" in line
+    assert "--swa-full" not in line
+    assert "--no-mmap" in line
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed"
+)
+def test_any_plain_field_of_the_build_can_be_set() -> None:
+    launch = spec(
+        n_keep=7, **{"speculative.draft.p_split": 0.2, "numa": "GGML_NUMA_STRATEGY_MIRROR"}
+    )
+    found = as_dict(launch)
+    assert found["n_keep"] == 7
+    assert found["speculative.draft.p_split"] == 0.2
+    assert found["numa"] == EnumName("ggml_numa_strategy", "GGML_NUMA_STRATEGY_MIRROR")
+    # llama-server has no such names, so there is no line for it.
+    assert "llama-server" not in reproduce(launch)
+    with pytest.raises(UsageError, match="n-keep cannot be 'many'"):
+        fields(spec(n_keep="many"))
+    for ours in ("port", "hf_token", "hostnames"):
+        with pytest.raises(UsageError, match="no option"):
+            fields(spec(**{ours: 1}))
 
 
 def test_canonical_names() -> None:

@@ -1,0 +1,46 @@
+"""What the installed xllamacpp says of itself: devices, and the fields that can be set."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CHILD = "runners.llama_cpp_child"
+
+
+@dataclass(frozen=True)
+class Build:
+    """`problem` says why an installed build cannot be used; None where it can, or is not there."""
+
+    version: str | None
+    """None: not installed."""
+    devices: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Dotted path in `CommonParams` -> 'bool', 'int', 'float', 'str' or the name of an enum."""
+    problem: str | None = None
+
+
+@functools.cache
+def describe() -> Build:
+    """Ask the build, in a process of its own: a broken one crashes."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return Build(None)
+    version = importlib.metadata.version("xllamacpp")
+    try:
+        result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
+            [sys.executable, "-P", "-m", CHILD, "--describe"],
+            capture_output=True,
+            timeout=30,
+            check=True,
+            text=True,
+        )
+        said = json.loads(result.stdout)
+        return Build(version, tuple(said["devices"]), said["fields"])
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
+        return Build(version, problem=str(error))
