@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.models.facts import ModelFacts
 from harness.records import Arm, Manifest
 from harness.run_folder import RunData
-from harness.theory.ceiling import decode_ceiling, kv_bytes_as
+from harness.theory.ceiling import decode_ceiling, kv_bytes_as, verified_active_bytes
 
 PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")
 """How llama.cpp calls the devices that read the processor's memory."""
@@ -34,9 +34,8 @@ class Measured:
 def trial_ceiling(run: RunData, arm: Arm, measured: Measured) -> Ceiling:
     """The ceiling of one arm at the depth and the acceptance that were measured.
 
-    It is an upper bound. What the model's header does not tell is left out and would lower it:
-    the weights of MTP, EAGLE and Medusa heads, and the further experts that a mixture-of-experts
-    model reads to verify several tokens at once.
+    It is an upper bound, but for two things that are expectations: the experts that verifying
+    several tokens reads, and the bandwidth, which is a measurement.
     """
     try:
         return Ceiling(_rate(run.manifest, arm, measured))
@@ -53,22 +52,21 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
     bandwidth = _bandwidth(manifest, arm)
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
-    tau, draft_tokens, draft_bytes = 1.0, 0, 0.0
+    tau = 1.0
     if arm.method != "none":
         if measured.acceptance_length is None:
             raise _UnknownError("acceptance length not exposed")
         tau = measured.acceptance_length
-    if arm.draft_model is not None and arm.draft_tokens:
-        draft = _facts(manifest, arm.draft_model, "draft model")
-        if measured.drafted_per_step is None:
-            raise _UnknownError("drafted tokens not exposed")
+    draft_bytes = _draft_bytes(manifest, arm, target)
+    draft_tokens = 0
+    if draft_bytes and arm.draft_tokens:
         draft_tokens = arm.draft_tokens
         # A drafter may stop before k, when it is unsure: count the passes that it really made.
-        draft_bytes = draft.active_bytes * measured.drafted_per_step / draft_tokens
+        draft_bytes *= _drafted(measured) / draft_tokens
     try:
         return decode_ceiling(
             bandwidth,
-            target.active_bytes,
+            _pass_bytes(arm, target, measured),
             _kv_bytes(arm, target),
             measured.depth,
             tau=tau,
@@ -77,6 +75,38 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
         )
     except ValueError as error:
         raise _UnknownError(f"the runner's counts contradict each other: {error}") from error
+
+
+def _pass_bytes(arm: Arm, target: ModelFacts, measured: Measured) -> float:
+    """Weights that one pass of the target reads: of experts, more the more tokens it verifies."""
+    if arm.method == "none" or not (target.experts and target.experts_used and target.expert_bytes):
+        return target.active_bytes
+    return verified_active_bytes(
+        target.active_bytes,
+        target.expert_bytes,
+        target.experts,
+        target.experts_used,
+        1 + _drafted(measured),
+    )
+
+
+def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
+    """Weights that drafting one token reads; 0 where nothing but the text is looked at."""
+    if arm.draft_model is not None:
+        draft = _facts(manifest, arm.draft_model, "draft model")
+        # A file of MTP heads alone is a draft model too.
+        return (arm.method == "mtp" and draft.mtp_active_bytes) or draft.active_bytes
+    if arm.method == "mtp":
+        if not target.mtp_active_bytes:
+            raise _UnknownError("the model's header does not tell the size of its MTP heads")
+        return target.mtp_active_bytes
+    return 0
+
+
+def _drafted(measured: Measured) -> float:
+    if measured.drafted_per_step is None:
+        raise _UnknownError("drafted tokens not exposed")
+    return measured.drafted_per_step
 
 
 def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
@@ -101,7 +131,7 @@ def _kv_bytes(arm: Arm, target: ModelFacts) -> float:
 def _bandwidth(manifest: Manifest, arm: Arm) -> float:
     """Bytes a second of the memory that holds the weights."""
     machine = manifest.machine
-    if machine.gpus and _accelerators(manifest, arm):
+    if _on_gpu(manifest, arm):
         if len(machine.gpus) > 1:
             raise _UnknownError("it is not known how the weights are spread over the GPUs")
         if machine.gpus[0].bandwidth_bytes_per_s is None:
@@ -115,12 +145,27 @@ def _bandwidth(manifest: Manifest, arm: Arm) -> float:
 
 def fits_cache(manifest: Manifest, arm: Arm) -> bool:
     """Whether a processor's last cache could hold the weights, so that memory need not be read."""
-    machine = manifest.machine
-    facts = next((model.facts for model in manifest.models if model.path == arm.model), None)
-    cache = machine.last_level_cache_bytes
-    if facts is None or cache is None or (machine.gpus and _accelerators(manifest, arm)):
+    cache = manifest.machine.last_level_cache_bytes
+    try:
+        facts = _facts(manifest, arm.model, "model")
+        return cache is not None and not _on_gpu(manifest, arm) and facts.active_bytes <= cache
+    except _UnknownError:
         return False
-    return facts.active_bytes <= cache
+
+
+def _on_gpu(manifest: Manifest, arm: Arm) -> bool:
+    """Whether the weights lie in a GPU's own memory; where the options part them, nobody knows."""
+    if not (manifest.machine.gpus and _accelerators(manifest, arm)):
+        return False
+    options = dict(arm.options)
+    # llama.cpp's; without the option it fits in as many layers as there is room for.
+    layers = options.get("n-gpu-layers")
+    draft_layers = options.get("spec-draft-ngl") if arm.draft_model is not None else layers
+    if layers is None and draft_layers is None:
+        return True
+    if str(layers) == "0" and str(draft_layers) == "0":
+        return False
+    raise _UnknownError("n-gpu-layers is set, so the placement of the weights is not known")
 
 
 def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:

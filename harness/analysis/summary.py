@@ -20,6 +20,7 @@ from harness.analysis.statistics import (
 )
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
+from harness.theory.ceiling import utilisation
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
         ),
         lossless=compare(ok, reference, temperature=run.manifest.suite.temperature),
         ceiling=ceiling,
-        ceiling_share=decode_rate.value / ceiling.rate if decode_rate and ceiling.rate else None,
+        ceiling_share=(
+            utilisation(decode_rate.value, ceiling.rate) if decode_rate and ceiling.rate else None
+        ),
         loops=sum(find_loop(sample) is not None for sample in ok),
     )
     return replace(row, notes=_notes(row, trial))
@@ -190,7 +193,8 @@ def _failure(trial: _Trial) -> str | None:
         return None
     if trial.failed:
         return _reasons(trial.failed)
-    return f"did not start: {_reasons(trial.lost)}" if trial.lost else "not measured"
+    # A launch's reason is a whole sentence: 'it did not start: …', 'the warm-up request failed: …'.
+    return _reasons(trial.lost) if trial.lost else "not measured"
 
 
 def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:

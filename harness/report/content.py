@@ -70,7 +70,7 @@ FILES = (
 
 LEGEND = (
     Fact("tok/s", "decode rate: tokens per second after the first burst; median of the samples"),
-    Fact("[a, b]", "95% bootstrap interval; none where too few values or equal ones carry none"),
+    Fact("[a, b]", "95% interval; none where too few values or equal ones carry none"),
     Fact(
         "speed-up",
         "geometric mean of the decode rates divided by plain's, the same prompt in the same round",
@@ -83,6 +83,10 @@ LEGEND = (
     Fact("of ceiling", "decode rate / ceiling"),
     Fact("not exposed", "the runner does not tell; this is not 0"),
 )
+
+
+WALL_TIME = "wall time, from the first launch to the last"
+"""What the clock of a session covers: planning before it and reports after it are not in it."""
 
 
 def build_report(run: RunData) -> Report:
@@ -121,7 +125,7 @@ def build_report(run: RunData) -> Report:
 
 
 def wall_time(sessions: Sequence[Session]) -> str | None:
-    """'812 s: 41.0% loading, 58.6% waiting for tokens, 0.4% the harness itself'."""
+    """'812 s, 41.0% loading, 58.6% waiting for tokens, 0.4% the harness itself'."""
     wall = sum(session.wall_s for session in sessions)
     if wall <= 0:
         return None
@@ -129,7 +133,7 @@ def wall_time(sessions: Sequence[Session]) -> str | None:
     waiting = sum(session.waiting_s for session in sessions) / wall
     own = sum(session.harness_s for session in sessions) / wall
     return (
-        f"{numbers.seconds(wall)}: {numbers.percent(loading)} loading, "
+        f"{numbers.seconds(wall)}, {numbers.percent(loading)} loading, "
         f"{numbers.percent(waiting)} waiting for tokens, {numbers.percent(own)} the harness itself"
     )
 
@@ -251,7 +255,7 @@ def _method(run: RunData) -> FactGroup:
             "0 (greedy)" if manifest.suite.temperature == 0 else f"{manifest.suite.temperature:g}",
         ),
         Fact("context", str(manifest.context)),
-        Fact("wall time", wall_time(run.sessions) or "not recorded"),
+        Fact(WALL_TIME, wall_time(run.sessions) or "not recorded"),
         Fact("sessions", f"{len(run.sessions)}, {interrupted} of them interrupted"),
     ]
     return FactGroup("How it was measured", tuple(facts))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 
 from harness.analysis.statistics import Estimate
@@ -57,15 +55,17 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
 
 def render(rows: Sequence[TrialSummary]) -> str:
     """A header line and one line for each row."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(value(row)) for value in COLUMNS.values()])
-    return out.getvalue()
+    import pandas as pd  # noqa: PLC0415
+
+    table = pd.DataFrame(
+        {name: [_cell(value(row)) for row in rows] for name, value in COLUMNS.items()},
+        # Otherwise whole numbers beside an empty cell would become fractions.
+        dtype=object,
+    )
+    return table.to_csv(index=False, lineterminator="\n")
 
 
-def _cell(value: Value) -> str | int | float | None:
+def _cell(value: Value) -> Value:
     return escape.spreadsheet(value) if isinstance(value, str) else value
 
 

@@ -58,8 +58,8 @@ def spreadsheet(text: str) -> str:
 
 
 def figure(text: str) -> str:
-    """Text that matplotlib's own font can draw, on one line."""
-    return clean(text).encode("ascii", "replace").decode()
+    """Text that matplotlib's own font can draw, on one line: all of Latin-1 is in it."""
+    return clean(text).encode("latin-1", "replace").decode("latin-1")
 
 
 def file_name(text: str) -> str:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.report import escape
-from harness.report.content import Report, build_report, wall_time
+from harness.report.content import WALL_TIME, Report, build_report, wall_time
 from harness.report.tables import (
     ACCEPTANCE,
     ACCEPTANCE_LENGTH,
@@ -48,7 +48,7 @@ def print_summary(run: RunData, console: Console) -> None:
     spent = wall_time(run.sessions)
     if spent is not None:
         console.print()
-        _print(console, f"wall time {spent}", style="dim")
+        _print(console, f"{WALL_TIME}: {spent}", style="dim")
 
 
 def _print_workload(console: Console, workload: str, rows: Sequence[TrialSummary]) -> None:
@@ -65,12 +65,12 @@ def _print_workload(console: Console, workload: str, rows: Sequence[TrialSummary
         table = _table(workload, content)
     console.print()
     console.print(table)
-    notes: dict[str, list[str]] = {}
+    notes: dict[str, list[TrialSummary]] = {}
     for trial in rows:
         for note in trial.notes:
-            notes.setdefault(note, []).append(trial.setting)
-    for note, settings in notes.items():
-        _print(console, f"- {note}: {', '.join(settings)}", style="yellow")
+            notes.setdefault(note, []).append(trial)
+    for note, noted in notes.items():
+        _print(console, f"- {note}: {_trials(noted, rows)}", style="yellow")
 
 
 def _table(title: str, content: Table) -> RichTable:
@@ -100,15 +100,27 @@ def _table(title: str, content: Table) -> RichTable:
 
 
 def _print_failures(console: Console, report: Report) -> None:
-    failures: dict[tuple[str, str], list[str]] = {}
+    failures: dict[tuple[str, str], list[TrialSummary]] = {}
     for row in report.rows:
         if row.failure is not None:
-            failures.setdefault((row.workload, row.failure), []).append(row.setting)
+            failures.setdefault((row.workload, row.failure), []).append(row)
     if failures:
         console.print()
         _print(console, "Failures", style="bold red")
-    for (workload, failure), settings in failures.items():
-        _print(console, f"- {workload}, {', '.join(settings)}: {failure}")
+    for (workload, failure), rows in failures.items():
+        _print(console, f"- {workload}, {_trials(rows, report.rows)}: {failure}")
+
+
+def _trials(rows: Sequence[TrialSummary], among: Sequence[TrialSummary]) -> str:
+    """'plain, ngram-mod k=8'; with max tokens where there are several, 'plain (64, 128 tokens)'."""
+    lengths: dict[str, list[int]] = {}
+    for row in rows:
+        lengths.setdefault(row.setting, []).append(row.max_tokens)
+    if len({row.max_tokens for row in among}) == 1:
+        return ", ".join(lengths)
+    return ", ".join(
+        f"{setting} ({', '.join(map(str, found))} tokens)" for setting, found in lengths.items()
+    )
 
 
 def _print(console: Console, text: str, style: str = "") -> None:

@@ -109,7 +109,7 @@ def kv_bytes_as(f16_bytes: float, key_type: str = "f16", value_type: str = "f16"
     return f16_bytes * pair / (2 * CACHE_TYPE_BYTES["f16"])
 
 
-def expected_experts(experts: int, used: int, rows: int) -> float:
+def expected_experts(experts: int, used: int, rows: float) -> float:
     """Distinct experts that `rows` tokens of one pass need, were the routing uniform.
 
         experts x (1 - (1 - used / experts)^rows)
@@ -123,16 +123,17 @@ def expected_experts(experts: int, used: int, rows: int) -> float:
     if not 0 < used <= experts:
         raise ValueError(f"of {experts} experts, {used} cannot be used")
     _check_not_negative(rows=rows)
-    return experts * (1 - (1 - used / experts) ** rows)
+    return experts * (1 - math.pow(1 - used / experts, rows))
 
 
 def verified_active_bytes(
-    active_bytes: float, expert_bytes: float, experts: int, used: int, rows: int
+    active_bytes: float, expert_bytes: float, experts: int, used: int, rows: float
 ) -> float:
     """Weights that one pass over `rows` tokens of a mixture of experts reads, in expectation.
 
     `active_bytes` are those of one token, `expert_bytes` those of all routed experts; equal to
-    `active_bytes` for one row. Verifying k draft tokens is a pass over k + 1 rows.
+    `active_bytes` for one row. Verifying k draft tokens is a pass over k + 1 rows; `rows` may be
+    a mean over several passes.
 
     Raises:
         ValueError: as `expected_experts`, negative bytes, or no row at all.

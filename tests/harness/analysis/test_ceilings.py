@@ -4,7 +4,15 @@ import pytest
 
 from harness.analysis.ceilings import Measured, fits_cache, trial_ceiling
 from harness.machine.fingerprint import Gpu
-from tests.harness.builders import DRAFT, MACHINE, make_arm, make_manifest, make_run
+from tests.harness.builders import (
+    DRAFT,
+    MACHINE,
+    MODEL,
+    make_arm,
+    make_facts,
+    make_manifest,
+    make_run,
+)
 
 PLAIN = make_arm()
 NGRAM = make_arm("ngram-mod", 4)
@@ -37,6 +45,52 @@ def test_speculation_yields_tau_tokens_for_each_reading():
 def test_a_draft_model_is_read_for_each_token_it_drafted():
     # 3 drafts a step of 0.1 GB each, though k is 4.
     assert ceiling(DRAFTED).rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 3 * 0.1e9))
+
+
+def of_facts(**facts):
+    """The models of a manifest, with other facts of the target."""
+    return [
+        m.model_copy(update={"facts": make_facts(**facts)}) if m.path == MODEL else m
+        for m in make_manifest([], []).models
+    ]
+
+
+def test_mtp_heads_are_read_for_each_token_they_drafted():
+    found = ceiling(make_arm("mtp", 4), models=of_facts(mtp_layers=1, mtp_active_bytes=50_000_000))
+    assert found.rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 3 * 0.05e9))
+
+
+def test_mtp_heads_may_be_in_a_file_of_their_own():
+    arm = make_arm("mtp", 4, draft_model=DRAFT)
+    assert ceiling(arm).rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 3 * 0.1e9))
+
+
+def test_verifying_reads_more_experts():
+    models = of_facts(experts=8, experts_used=2, expert_bytes=3_200_000_000)
+    # 4 rows, of which each misses an expert with probability 3/4.
+    active = 1e9 + 3.2e9 * (1 - 0.75**4) - 0.8e9
+    assert ceiling(NGRAM, models=models).rate == pytest.approx(2.5 * 100e9 / (active + 1e6))
+    # Plain decoding verifies nothing.
+    assert ceiling(PLAIN, models=models).rate == pytest.approx(100e9 / (1e9 + 1e6))
+    unknown = ceiling(NGRAM, Measured(100.0, 2.5, None), models=models)
+    assert unknown.reason == "drafted tokens not exposed"
+
+
+@pytest.mark.parametrize("layers", [0, "0"])
+def test_no_layer_on_the_gpu_is_the_processors_memory(layers):
+    machine = MACHINE.model_copy(update={"gpus": (GPU,)})
+    arm = make_arm(options=(("n-gpu-layers", layers),))
+    assert ceiling(arm, machine=machine, devices=("CUDA0",)).rate == ceiling(PLAIN).rate
+    # Where the draft model lies is another option.
+    arm = make_arm("draft-model", 4, options=(("n-gpu-layers", layers),))
+    assert "placement" in ceiling(arm, machine=machine, devices=("CUDA0",)).reason
+    arm = make_arm("draft-model", 4, options=(("n-gpu-layers", layers), ("spec-draft-ngl", layers)))
+    assert ceiling(arm, machine=machine, devices=("CUDA0",)).rate == ceiling(DRAFTED).rate
+
+
+def test_layers_do_not_matter_where_there_is_one_memory():
+    arm = make_arm(options=(("n-gpu-layers", 8),))
+    assert ceiling(arm, devices=("MTL0: Apple M2",)).rate == ceiling(PLAIN).rate
 
 
 def test_a_smaller_cache_type_is_counted():
@@ -72,6 +126,14 @@ def test_a_gpu_brings_its_own_bandwidth():
         (DRAFTED, Measured(100.0, 2.5, None), {}, (), "drafted tokens"),
         (DRAFTED, Measured(100.0, 9.0, 3.0), {}, (), "contradict"),
         (make_arm(options=(("cache-type-k", "q9"),)), MEASURED, {}, (), "q9"),
+        (
+            make_arm(options=(("n-gpu-layers", 8),)),
+            MEASURED,
+            {"gpus": (GPU,)},
+            ("CUDA0",),
+            "placement",
+        ),
+        (make_arm("mtp", 4), MEASURED, {}, (), "MTP heads"),
         (make_arm(model=None), MEASURED, {}, (), "reads no model"),
         (make_arm(model="missing.gguf"), MEASURED, {}, (), "model's header"),
     ],
@@ -105,3 +167,15 @@ def test_weights_that_fit_the_cache_are_told(update, devices, fits):
         runners=(runner.model_copy(update={"devices": devices}),),
     )
     assert fits_cache(manifest, PLAIN) is fits
+
+
+def test_weights_of_unknown_placement_are_not_said_to_fit():
+    (runner,) = make_manifest([], []).runners
+    arm = make_arm(options=(("n-gpu-layers", 8),))
+    manifest = make_manifest(
+        [arm],
+        [],
+        machine=MACHINE.model_copy(update={"last_level_cache_bytes": 10**9, "gpus": (GPU,)}),
+        runners=(runner.model_copy(update={"devices": ("CUDA0",)}),),
+    )
+    assert not fits_cache(manifest, arm)

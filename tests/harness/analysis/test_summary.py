@@ -170,12 +170,12 @@ def test_samples_that_all_failed_are_a_failure():
 
 
 def test_failed_launches_are_a_failure_or_a_note():
-    lost = make_launch(NGRAM, status="failed", reason="no MTP heads")
+    lost = make_launch(NGRAM, status="failed", reason="it did not start: no MTP heads")
     fine = make_launch(NGRAM, 2)
-    assert speculative_row([], launches=[lost]).failure == "did not start: no MTP heads"
+    assert speculative_row([], launches=[lost]).failure == "it did not start: no MTP heads"
     row = speculative_row(make_samples(NGRAM, FAST), launches=[lost, fine])
     assert row.failure is None
-    assert row.notes == ("1 of 2 launches failed: no MTP heads",)
+    assert row.notes == ("1 of 2 launches failed: it did not start: no MTP heads",)
 
 
 def test_a_trial_that_was_never_reached_is_a_row():

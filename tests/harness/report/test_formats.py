@@ -39,7 +39,7 @@ def ordinary_run():
         make_launch(PLAIN),
         make_launch(FAST, status="failed", reason="port in use", command="first"),
         make_launch(FAST, 2, command="run --second"),
-        make_launch(LOST, status="failed", reason="no heads"),
+        make_launch(LOST, status="failed", reason="it did not start: no heads"),
     ]
     return make_run([PLAIN, FAST, LOST], samples, launches=launches)
 
@@ -104,7 +104,7 @@ def test_the_parts_come_in_order(render):
         for part in (
             "coding: ngram-mod k=4 is 1.50x plain",
             "75.0",
-            "did not start: no heads",
+            "it did not start: no heads",
             "A Processor",
             "b9999",
             "run --second",
@@ -112,7 +112,8 @@ def test_the_parts_come_in_order(render):
         )
     ]
     assert places == sorted(places)
-    assert "40.0% loading, 59.0% waiting for tokens, 1.0% the harness itself" in text
+    assert "wall time, from the first launch to the last" in text
+    assert "100 s, 40.0% loading, 59.0% waiting for tokens, 1.0% the harness itself" in text
     assert "1 of 2 launches failed: port in use" in text
 
 
@@ -224,8 +225,9 @@ def test_csv_has_every_row_as_raw_numbers():
     assert float(fast["speedup_low"]) == report.rows[1].speedup.interval.low
     assert float(fast["acceptance_rate"]) == 0.5
     assert fast["accepted_per_position"] == "0.75; 0.5; 0.25"
+    assert (plain["draft_tokens"], fast["draft_tokens"], fast["pairs"]) == ("", "4", "6")
     assert (plain["speedup"], plain["acceptance_rate"], lost["decode_rate"]) == ("", "", "")
-    assert lost["failure"] == "did not start: no heads"
+    assert lost["failure"] == "it did not start: no heads"
 
 
 def test_csv_survives_hostile_text():
@@ -259,10 +261,26 @@ def test_rich_markup_is_not_obeyed():
 
 
 def test_the_terminal_ends_with_where_the_time_went():
-    last = render_terminal(ordinary_run(), 100).splitlines()[-1]
+    last = render_terminal(ordinary_run(), 120).splitlines()[-1]
     assert last == (
-        "wall time 100 s: 40.0% loading, 59.0% waiting for tokens, 1.0% the harness itself"
+        "wall time, from the first launch to the last: "
+        "100 s, 40.0% loading, 59.0% waiting for tokens, 1.0% the harness itself"
     )
+
+
+def test_notes_and_failures_name_their_lengths_where_there_are_several():
+    samples = [
+        sample.model_copy(update={"cached_tokens": 4})
+        for length in (64, 128)
+        for arm in (PLAIN, FAST)
+        for sample in make_samples(arm, [50.0, 51.0, 52.0], max_tokens=length)
+        if arm is PLAIN or length == 128
+    ]
+    text = render_terminal(make_run([PLAIN, FAST], samples, launches=[]), 120)
+    assert (
+        "- 3 of 3: prompt partly from a cache: plain (64, 128 tokens), ngram-mod k=4 (128 tokens)"
+    ) in text
+    assert "- coding, ngram-mod k=4 (64 tokens): not measured" in text
 
 
 # ---- the folder ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def rows(change=None, **options):
             FAST, [75.0] * 3, change=lambda sample: sample.model_copy(update=change or {})
         ),
     ]
-    launches = [make_launch(LOST, status="failed", reason="no heads")]
+    launches = [make_launch(LOST, status="failed", reason="it did not start: no heads")]
     return summarise(make_run([PLAIN, FAST, LOST], samples, launches=launches, **options))
 
 
@@ -54,7 +54,7 @@ def test_the_main_table_has_the_figures_of_an_article():
 
 def test_failures_stand_in_a_table_of_their_own():
     assert [row[0] for row in main_table(rows()).rows] == ["plain", "ngram-mod k=4"]
-    assert failure_table(rows()).rows == (("mtp k=2", "coding", "did not start: no heads"),)
+    assert failure_table(rows()).rows == (("mtp k=2", "coding", "it did not start: no heads"),)
 
 
 def test_columns_appear_only_if_they_say_something():
