@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.__main__ import app
-from tests.harness.builders import make_arm, make_run
+from tests.harness.builders import make_arm, make_launch, make_run, make_sample
 from tests.harness.models.gguf_files import dense, write
 
 
@@ -44,6 +44,16 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--runner", "mock", "--runner-arg", "step-m=1"], "no option 'step-m'"),
         (["--runner", "mock", "--runner-arg", "step-ms=fast"], "step-ms"),
         (["--runner", "mock", "--runner-arg", "=1"], "expected NAME=VALUE"),
+        (["--runner", "mock", "--runner-arg", "step-ms=inf"], "--runner-arg step-ms: expected a "),
+        (["--runner", "mock", "--prompts", "²"], "--prompts: expected a number from 1 on"),
+        (["--runner", "mock", "--prompts", "1" * 5000], "--prompts: expected a number from 1 on"),
+        (["--runner", "mock", "--draft-tokens", "510-530"], "--draft-tokens: input should be less"),
+        (["--runner", "mock", "--workload", "x" * 300], "File name too long"),
+        (["--runner", "mock", "--out", "x" * 300], "File name too long"),
+        (["--resume", "x" * 300], "File name too long"),
+        (["--model", "x" * 300], "File name too long"),
+        (["--model", "~nosuchuser/x.gguf"], "--model: '~nosuchuser/x.gguf': "),
+        (["--draft-model", "~nosuchuser/x.gguf"], "--draft-model: '~nosuchuser/x.gguf': "),
         (["none.toml"], "there is no suite file none.toml"),
         (["--resume", "."], "holds no run"),
         (["--resume", ".", "--out", "x"], "leave SUITE and --out away"),
@@ -103,6 +113,11 @@ def test_workload_files(content: str, words: str) -> None:
         ("runner = ", "suite.toml is no valid TOML"),
         ('runner = "mock"\nrepeat = 3\n', "suite.toml: repeat: unknown key; did you mean repeats?"),
         ('runner = "mock"\nargs = 3\n', "suite.toml: args: "),
+        ('runner = "mock"\n[args]\nstep-ms = []\n', "args, step-ms: needs at least one value"),
+        ('runner = "mock"\ndraft_tokens = [[1]]\n', "suite.toml: draft_tokens: "),
+        ('runner = "mock"\nworkloads = [["coding"]]\n', "suite.toml: workloads: "),
+        ('model = "~nosuchuser/x.gguf"\n', "suite.toml: model: '~nosuchuser/x.gguf'"),
+        ('runner = "mock"\n[[arm]]\ndraft_tokens = 2\n', "[[arm]] number 1: an arm with draft_"),
         ('runner = "mock"\n[[arm]]\nmethod = "x"\n', "[[arm]] number 1, method: unknown method"),
     ],
 )
@@ -179,6 +194,60 @@ def test_plan_as_json_measures_nothing(tmp_path: Path) -> None:
     assert [arm["id"] for arm in plan["arms"]] == ["none", "mtp-k1", "mtp-k2", "mtp-k3"]
     assert plan["requests"] == 4 * 3 * 8
     assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_for_a_runner_that_needs_no_model_reads_none() -> None:
+    status, out, _ = bench("sweep", "--runner", "mock", "--model", "none.gguf", "--dry-run")
+    assert status == 0
+    assert "time unknown: the runner invents its answers" in out
+
+
+def test_a_plan_shows_names_of_files_as_harmless_text() -> None:
+    name = ":smile:\x1b[31m[red].jsonl"
+    Path(name).write_text('{"prompt": "Say yes."}\n')
+    status, out, _ = bench("sweep", "--runner", "mock", "--workload", name, "--dry-run")
+    assert status == 0
+    assert "\x1b" not in out
+    assert ":smile: [31m[red].jsonl" in out
+
+
+def failing_run(folder: Path, *, measured: bool) -> Path:
+    """A run whose first launch failed; later it was measured, or never."""
+    arm = make_arm()
+    samples = [make_sample(arm)] if measured else []
+    lost = make_launch(arm, status="failed", reason="it did not start")
+    run = make_run([arm], samples, launches=[lost])
+    folder.mkdir()
+    (folder / "manifest.json").write_text(run.manifest.model_dump_json())
+    for name, records in (("samples", run.samples), ("launches", run.launches)):
+        lines = "".join(record.model_dump_json() + "\n" for record in records)
+        (folder / f"{name}.jsonl").write_text(lines)
+    return folder
+
+
+def test_a_report_of_a_run_that_failed_is_status_1(tmp_path: Path) -> None:
+    status, out, _ = bench("report", failing_run(tmp_path / "run", measured=False))
+    assert status == 1
+    assert "it did not start" in " ".join(out.split())
+    assert "status 1" in " ".join(bench("report", "--help")[1].replace("│", "").split())
+
+
+def test_a_launch_that_failed_before_all_was_measured_is_status_0(tmp_path: Path) -> None:
+    assert bench("report", failing_run(tmp_path / "run", measured=True))[0] == 0
+
+
+def test_requests_that_are_still_missing_are_status_1(tmp_path: Path) -> None:
+    run = failing_run(tmp_path / "run", measured=True)
+    file = run / "manifest.json"
+    file.write_text(file.read_text().replace('"repeats":1', '"repeats":2'))
+    assert bench("report", run)[0] == 1
+
+
+def test_a_report_shows_the_path_of_a_run_as_harmless_text(tmp_path: Path) -> None:
+    status, out, _ = bench("report", failing_run(tmp_path / ":smile:\x1b[31m", measured=True))
+    assert status == 0
+    assert "\x1b" not in out
+    assert ":smile: [31m/report.html" in out
 
 
 def test_plan_as_a_table() -> None:
