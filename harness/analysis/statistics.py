@@ -5,16 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
+from typing import Literal
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
@@ -59,18 +52,24 @@ def median(values: Sequence[float]) -> float | None:
 
 
 def median_estimate(values: Sequence[float]) -> Estimate | None:
-    """The median of `values` with its bootstrap interval; None of nothing.
+    """The median of `values` with its interval; None of nothing.
 
-    No interval below `LEAST_FOR_A_MEDIAN` values, nor of values that are all equal.
+    The interval is the shortest between two values, equally far from either end, that holds the
+    true median in at least 95% of cases whatever the distribution (the sign test's). A bootstrap's
+    would hold it in 91% to 93% of cases for six to twelve values. No interval below
+    `LEAST_FOR_A_MEDIAN` values, nor of values that are all equal.
     """
     if not values:
         return None
     value = statistics.median(values)
     interval = None
     if len(values) >= LEAST_FOR_A_MEDIAN and min(values) < max(values):
-        import numpy as np  # noqa: PLC0415
+        from scipy import stats  # noqa: PLC0415
 
-        interval = _bootstrap(values, value, np.median, CONFIDENCE)
+        # So many values at each end can be spared: fewer lie beyond the median by a chance of 2.5%.
+        spared = int(stats.binom.ppf((1 - CONFIDENCE) / 2, len(values), 0.5)) - 1
+        ranked = sorted(values)
+        interval = Interval(ranked[spared], ranked[-1 - spared])
     return Estimate(value, interval, len(values))
 
 
@@ -143,19 +142,16 @@ def _reach_over_ratios(
     Bootstrap", The American Statistician 69:4, on the expanded percentile interval). It matters:
     of 600 draws of three ratios around 1, BCa alone put 17% above 1, this 3%.
     """
-    import numpy as np  # noqa: PLC0415
     from scipy import stats  # noqa: PLC0415
 
-    ends = _bootstrap(values, centre, np.mean, confidence)
+    ends = _bootstrap_mean(values, centre, confidence)
     tail, count = (1 + confidence) / 2, len(values)
     student, normal = float(stats.t.ppf(tail, count - 1)), float(stats.norm.ppf(tail))
     widen = student / normal * math.sqrt(count / (count - 1))
     return widen * (centre - ends.low), widen * (ends.high - centre)
 
 
-def _bootstrap(
-    values: Sequence[float], value: float, statistic: Callable[..., Floats], confidence: float
-) -> Interval:
+def _bootstrap_mean(values: Sequence[float], mean: float, confidence: float) -> Interval:
     """BCa where it can be computed, the percentile method otherwise (Efron 1987)."""
     import numpy as np  # noqa: PLC0415
     from scipy import stats  # noqa: PLC0415
@@ -169,7 +165,7 @@ def _bootstrap(
             warnings.simplefilter("ignore")
             ends = stats.bootstrap(
                 (data,),
-                statistic,
+                np.mean,
                 n_resamples=RESAMPLES,
                 confidence_level=confidence,
                 method=method,
@@ -181,4 +177,4 @@ def _bootstrap(
             break
     # BCa can shift an interval of few values past the estimate itself; an interval that leaves
     # out its own estimate would be misread, so it is widened to hold it.
-    return Interval(min(low, value), max(high, value))
+    return Interval(min(low, mean), max(high, mean))
