@@ -17,6 +17,6 @@ def test_what_a_file_is_called_is_shown_as_text(capsys: pytest.CaptureFixture[st
         progress.tell(HOSTILE)
         (task,) = progress._progress.tasks
         shown = progress._progress.make_tasks_table([task])
-        description = list(shown.columns[1].cells)[0]
+        description = next(iter(shown.columns[1].cells))
     assert str(description) == HARMLESS
     assert HARMLESS in capsys.readouterr().err
