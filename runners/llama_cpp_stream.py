@@ -1,0 +1,121 @@
+"""The events of llama.cpp's /completion stream, put together to bursts of one step each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from runners.base.contract import Burst, Completion, RequestError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One event of a /completion stream."""
+
+    content: str
+    tokens: tuple[int, ...]
+    generated: int
+    """Tokens so far, with those that the server holds back until they make whole characters."""
+    predicted_ms: float
+    """Time of the step that made it: the same for all tokens of a step."""
+    stop: bool
+    body: dict[str, Any]
+
+    @classmethod
+    def parse(cls, data: str) -> Piece:
+        with _readable(data):
+            body = json.loads(data)
+            if "error" in body:
+                raise RequestError(f"the runner answered with an error: {str(body['error'])[:300]}")
+            timings = body["timings"]
+            return cls(
+                content=str(body["content"]),
+                tokens=tuple(int(token) for token in body["tokens"]),
+                generated=int(timings["predicted_n"]),
+                predicted_ms=float(timings["predicted_ms"]),
+                stop=bool(body["stop"]),
+                body=body,
+            )
+
+    def completion(self, sent_at: float, steps: int | None) -> Completion:
+        """Of the closing event: what the server says of the whole request."""
+        with _readable(str(self.body)):
+            timings = self.body["timings"]
+            reasons = {"eos": "stop", "word": "stop", "limit": "length"}
+            said = str(self.body.get("stop_type"))
+            # Both are left out when nothing was drafted, and only then.
+            accepted = int(timings.get("draft_n_accepted", 0))
+            return Completion(
+                sent_at=sent_at,
+                output_tokens=self.generated,
+                finish_reason=reasons.get(said, said),
+                prompt_tokens=int(timings["prompt_n"]) + int(timings["cache_n"]),
+                cached_tokens=int(timings["cache_n"]),
+                prefill_s=float(timings["prompt_ms"]) / 1000,
+                decode_s=self.predicted_ms / 1000,
+                decode_rate=float(timings["predicted_per_second"]) or None,
+                drafted=int(timings.get("draft_n", 0)),
+                accepted=accepted,
+                # Every step yields its accepted tokens and one of its own.
+                steps=self.generated - accepted if steps is None else steps,
+            )
+
+
+@contextmanager
+def _readable(data: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(
+            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
+        ) from None
+
+
+class Bursts:
+    """Puts the events of one step together: its tokens come as events that tell the same time."""
+
+    def __init__(self) -> None:
+        self._step: list[tuple[float, int, Piece]] = []
+        self._counted = 0
+        self._bursts = 0
+        self._held_back = False
+
+    @property
+    def steps(self) -> int | None:
+        """None where tokens were held back, so that the bursts are not the steps."""
+        return None if self._held_back else self._bursts
+
+    def add(self, at: float, piece: Piece) -> Burst | None:
+        """The burst of the step before, once an event of the next step shows that it is whole."""
+        new = piece.generated - self._counted
+        if not new:
+            return None
+        self._counted = piece.generated
+        self._held_back |= new > 1 or not piece.tokens
+        done = None
+        if self._step and self._step[0][2].predicted_ms != piece.predicted_ms:
+            done = self.close()
+        self._step.append((at, new, piece))
+        return done
+
+    def close(self) -> Burst | None:
+        """The burst of the last step."""
+        if not self._step:
+            return None
+        burst = self._burst()
+        self._step = []
+        return burst
+
+    def _burst(self) -> Burst:
+        self._bursts += 1
+        ids = tuple(token for _, _, piece in self._step for token in piece.tokens)
+        count = sum(new for _, new, _ in self._step)
+        return Burst(
+            at=self._step[0][0],
+            tokens=count,
+            text="".join(piece.content for _, _, piece in self._step),
+            token_ids=ids if len(ids) == count else None,
+        )
