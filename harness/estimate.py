@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
-from harness.models.facts import read_facts
+from harness.models.read import read_facts
 from harness.plan import Plan
 from harness.theory.ceiling import decode_ceiling
 from runners.base.contract import Runner

@@ -11,8 +11,8 @@ from pathlib import Path
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
 from harness.models.errors import reading
-from harness.models.facts import read_facts
 from harness.models.gguf import model_files
+from harness.models.read import read_facts
 from harness.plan import Plan
 from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
 from runners.base.contract import Missing, Runner, UsageError

@@ -24,7 +24,7 @@ def complain(text: str) -> None:
 def reported() -> Iterator[None]:
     """Exit with a message instead of a traceback for every error that is the input's fault."""
     # Imported when a command runs, not when its help is shown.
-    from harness.models.facts import ModelFileError  # noqa: PLC0415
+    from harness.models.errors import ModelFileError  # noqa: PLC0415
     from harness.run_folder import DiskError, RunFolderError  # noqa: PLC0415
     from harness.suite import SuiteError  # noqa: PLC0415
     from runners.base.contract import RunnerError  # noqa: PLC0415

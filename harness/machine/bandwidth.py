@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.machine.system import this_system
+from harness.machine.this_system import this_system
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,8 @@ from harness.machine.bandwidth import Bandwidth
 from harness.machine.gpu import Gpu
 from harness.machine.hardware import apple_bandwidth
 from harness.machine.nvidia import load_nvml, read_gpus
-from harness.machine.system import System, this_system
+from harness.machine.system import System
+from harness.machine.this_system import this_system
 
 __all__ = ["Gpu", "Machine", "read_machine"]
 

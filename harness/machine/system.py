@@ -46,18 +46,3 @@ class System:
     def apple_gpu_cores(self) -> int | None:
         """GPU cores of an Apple chip: they tell which memory bus a 'Max' chip has."""
         return None
-
-
-def this_system() -> System:
-    """The answers for the system this process runs on."""
-    match platform.system():
-        case "Linux":
-            from harness.machine.linux import Linux  # noqa: PLC0415
-
-            return Linux()
-        case "Darwin":
-            from harness.machine.darwin import Darwin  # noqa: PLC0415
-
-            return Darwin()
-        case _:
-            return System()

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict
-
-from harness.models.errors import ModelFileError, reading, shown
-
-__all__ = ["ModelFacts", "ModelFileError", "read_facts"]
 
 
 class ModelFacts(BaseModel):
@@ -40,21 +34,3 @@ class ModelFacts(BaseModel):
     mtp_active_bytes: int = 0
     """Bytes that drafting one token with an MTP layer reads, the output matrix included."""
     chat_template: bool = False
-
-
-def read_facts(path: Path) -> ModelFacts:
-    """Read a model's header. Of a split GGUF file, any part stands for all of them.
-
-    Raises:
-        ModelFileError: missing, not a model file, or truncated.
-    """
-    with reading(path):
-        hugging_face = path.suffix == ".safetensors" or (path / "config.json").is_file()
-    if hugging_face:
-        raise ModelFileError(
-            f"{shown(path)} is a Hugging Face model (safetensors), which cannot be read yet: "
-            "give a GGUF file"
-        )
-    from harness.models.gguf_facts import gguf_facts  # noqa: PLC0415
-
-    return gguf_facts(path)

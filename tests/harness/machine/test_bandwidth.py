@@ -13,7 +13,8 @@ from harness.machine.bandwidth import (
     buffer_size,
     measure_read_bandwidth,
 )
-from harness.machine.system import System, this_system
+from harness.machine.system import System
+from harness.machine.this_system import this_system
 
 
 def test_the_buffer_is_far_larger_than_the_caches_within_bounds() -> None:

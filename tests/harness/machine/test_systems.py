@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from harness.machine.darwin import Darwin, run_command
-from harness.machine.system import System, this_system
+from harness.machine.system import System
+from harness.machine.this_system import this_system
 
 linux_only = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
 

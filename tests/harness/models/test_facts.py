@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.models.facts import ModelFacts, ModelFileError, read_facts
+from harness.models.errors import ModelFileError
+from harness.models.facts import ModelFacts
+from harness.models.read import read_facts
 from tests.harness.models.gguf_files import (
     EMBEDDING,
     HEAD,
