@@ -290,6 +290,6 @@ def _interruption(folder: RunFolder, plan: Plan) -> str:
     done = len(read_run(folder.path).samples)
     return (
         f"interrupted; {done} of {plan.samples} requests are measured and kept\n"
-        f"go on:             bench sweep --resume {folder.path}\n"
-        f"report what there is: bench report {folder.path}"
+        f"to go on:             bench sweep --resume {folder.path}\n"
+        f"to see what there is: bench report {folder.path}"
     )
