@@ -31,7 +31,7 @@ test: lint types
 	$(BIN)/python -m pytest
 
 check: lint types
-	$(BIN)/python -m pytest -q -m "not slow and not live"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

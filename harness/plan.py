@@ -71,6 +71,12 @@ class Plan:
     def launches(self) -> int:
         return self.suite.repeats * len(self.arms) * len(self.suite.max_tokens)
 
+    @property
+    def trials(self) -> int:
+        """Rows of the report: arms by workloads by answer lengths."""
+        workloads = {prompt.workload for prompt in self.prompts}
+        return len(self.arms) * len(workloads) * len(self.suite.max_tokens)
+
     def request_seed(self, round_number: int, prompt: Prompt) -> int:
         """The seed of sampling: the same for all arms, another for each round and prompt."""
         text = f"{self.suite.seed}/{round_number}/{prompt.workload}/{prompt.id}"

@@ -33,6 +33,7 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
             "prompts": counts,
             "context": plan.context,
             "launches": plan.launches,
+            "trials": plan.trials,
             "requests": plan.samples,
             "estimated_s": guess.seconds,
         }
@@ -49,6 +50,7 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     lines = [
         "",
         f"{len(plan.arms)} arms in {plan.suite.repeats} rounds: {plan.launches} launches",
+        f"{plan.trials} trials: each arm on each workload at each answer length",
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
         f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens; "
         f"context {plan.context}",

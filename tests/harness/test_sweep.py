@@ -55,7 +55,9 @@ def plan_of(**changes: Any) -> Plan:
 
 
 def new_folder(plan: Plan, path: Path) -> RunFolder:
-    return RunFolder.create(path, make_manifest(plan, RUNNERS, ["test"], lambda _: None))
+    return RunFolder.create(
+        path, make_manifest(plan, RUNNERS, ["test"], lambda _: None, measure=False)
+    )
 
 
 async def sweep(plan: Plan, path: Path) -> RunData:

@@ -193,6 +193,7 @@ def test_plan_as_json_measures_nothing(tmp_path: Path) -> None:
     plan = json.loads(out)
     assert [arm["id"] for arm in plan["arms"]] == ["none", "mtp-k1", "mtp-k2", "mtp-k3"]
     assert plan["requests"] == 4 * 3 * 8
+    assert plan["trials"] == 4 * 2
     assert not list(tmp_path.iterdir())
 
 

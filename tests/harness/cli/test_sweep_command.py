@@ -97,6 +97,7 @@ def test_a_whole_sweep_and_its_report(tmp_path: Path, mark: str) -> None:
     assert again.stdout == out
 
 
+@pytest.mark.slow
 def test_results_as_json(tmp_path: Path, mark: str) -> None:
     status, out, _ = finish(start(mark, *SWEEP, "--out", tmp_path / "run", "--json"))
     assert status == 0
@@ -105,6 +106,7 @@ def test_results_as_json(tmp_path: Path, mark: str) -> None:
     assert all(row["ok"] == 9 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_status_1_and_a_row(tmp_path: Path, mark: str) -> None:
     fault = ["--runner-arg", "fault=none,refuse-speculation"]
     status, out, _ = finish(start(mark, *SWEEP, *fault, "--out", tmp_path / "run"))
@@ -113,6 +115,7 @@ def test_a_failed_trial_is_status_1_and_a_row(tmp_path: Path, mark: str) -> None
     assert "serves with speculation: none" in (tmp_path / "run" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_drafting_nothing_is_status_1(tmp_path: Path, mark: str) -> None:
     fault = ["--runner-arg", "fault=drafts-nothing"]
     status, out, _ = finish(start(mark, *SWEEP, *fault, "--out", tmp_path / "run"))
@@ -120,6 +123,7 @@ def test_drafting_nothing_is_status_1(tmp_path: Path, mark: str) -> None:
     assert "drafted nothing" in " ".join(out.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_and_resumed(tmp_path: Path, mark: str, number: signal.Signals) -> None:
     run = tmp_path / "run"
