@@ -77,11 +77,7 @@ def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, .
 def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -> Contest:
     ranked = sorted(
         (row for row in others if row.speedup is not None),
-        # One that drafted nothing is plain under another name, however lucky it was.
-        key=lambda row: (
-            not row.speculating.found_nothing,
-            row.speedup.value if row.speedup else 0.0,
-        ),
+        key=lambda row: (_can_gain(row), row.speedup.value if row.speedup else 0.0),
         reverse=True,
     )
 
@@ -132,10 +128,14 @@ def _is_faster(row: TrialSummary, gains: Sequence[Sequence[float]], picked_from:
         row.speedup is not None
         and row.speedup.interval is not None
         and row.speedup.interval.low > 1
-        and row.speculating.acceptance_rate != 0
-        and not row.speculating.found_nothing
+        and _can_gain(row)
         and is_proven_gain(gains, picked_from)
     )
+
+
+def _can_gain(row: TrialSummary) -> bool:
+    """False for plain decoding under another name: nothing drafted or nothing accepted."""
+    return row.speculating.acceptance_rate != 0 and not row.speculating.found_nothing
 
 
 def _is_rival(run: RunData, winner: TrialSummary, other: TrialSummary) -> bool:
