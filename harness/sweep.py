@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Mapping
@@ -120,16 +121,20 @@ class Sweep:
         start_s = warmup_s = 0.0
         try:
             try:
-                server = await runner.start(spec, log, self._plan.suite.start_timeout_s)
-                start_s = time.perf_counter() - begun
-                warmup_s = await _warm_up(server, timeout_s)
+                try:
+                    server = await runner.start(spec, log, self._plan.suite.start_timeout_s)
+                finally:
+                    start_s = time.perf_counter() - begun
+                    self._loading_s += start_s
+                try:
+                    await _warm_up(server, timeout_s)
+                finally:
+                    warmup_s = time.perf_counter() - begun - start_s
+                    self._waiting_s += warmup_s
             except RequestError as error:
                 reason = f"the warm-up request failed: {error}"
             except RunnerError as error:
                 reason = f"it did not start: {error}"
-            start_s = start_s or time.perf_counter() - begun
-            self._loading_s += start_s
-            self._waiting_s += warmup_s
             launch = launch.model_copy(
                 update={
                     "status": "ok" if reason is None else "failed",
@@ -169,12 +174,16 @@ class Sweep:
                 launch=launch,
                 sequence=self._sequence,
             )
+            begun = time.perf_counter()
             try:
                 sample = await measure(server, request, place, keep_text=suite.keep_text)
                 lost = None if sample.status == "ok" else await self._lost(server)
             except ServerLostError as error:
                 sample = error.sample
                 lost = sample.reason
+            except asyncio.CancelledError:
+                self._waiting_s += time.perf_counter() - begun
+                raise
             self._waiting_s += sample.wall_s
             self._add(sample)
             if lost is not None:
@@ -204,16 +213,14 @@ class Sweep:
         return name
 
 
-async def _warm_up(server: Server, timeout_s: float) -> float:
-    """Have a small request answered; how long it took, in seconds.
+async def _warm_up(server: Server, timeout_s: float) -> None:
+    """Have a small request answered.
 
     Raises:
         RequestError: it was not answered.
     """
-    begun = time.perf_counter()
     async for _ in server.stream(replace(WARM_UP, timeout_s=timeout_s)):
         pass
-    return time.perf_counter() - begun
 
 
 def _key(batch: Batch, prompt: Prompt) -> tuple[int, str, str, str, int]:

@@ -80,11 +80,13 @@ def _tokens(text: str) -> int:
 
 
 def _probabilities(text: str) -> tuple[float, ...]:
-    return tuple(_number(part, at_most=1) for part in text.split(","))
+    return tuple(_number(part, at_most=1) for part in text.replace("/", ",").split(","))
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(_whole(part, at_least=1, at_most=1024) for part in text.split(","))
+    return tuple(
+        _whole(part, at_least=1, at_most=1024) for part in text.replace("/", ",").split(",")
+    )
 
 
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
@@ -109,8 +111,8 @@ OPTIONS: dict[str, _Option] = {
     "verify-ms-per-row": _Option(_milliseconds, "milliseconds", speculation_only=True),
     "prefill-ms": _Option(_milliseconds, "milliseconds"),
     "prefill-ms-per-token": _Option(_milliseconds, "milliseconds"),
-    "acceptance": _Option(_probabilities, "probabilities, e.g. 0.7 or 0.9,0.6", True),
-    "bursts": _Option(_sizes, "tokens of each step, e.g. 3,1,4", True),
+    "acceptance": _Option(_probabilities, "probabilities, e.g. 0.7 or 0.9/0.6", True),
+    "bursts": _Option(_sizes, "tokens of each step, e.g. 3/1/4", True),
     "first-burst": _Option(_tokens, "a number of tokens", True),
     "start-ms": _Option(_milliseconds, "milliseconds"),
     "output-tokens": _Option(_tokens, "a number of tokens"),

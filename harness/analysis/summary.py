@@ -235,10 +235,12 @@ def _speculating(samples: Sequence[Sample]) -> Speculating:
         if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
     ]
     with_both = [
-        (s.drafted, s.steps) for s in samples if s.drafted is not None and s.steps is not None
+        (s.drafted, _drafting_steps(s))
+        for s in samples
+        if s.drafted is not None and s.steps is not None
     ]
     with_positions = [
-        (s.accepted_per_position, s.steps)
+        (s.accepted_per_position, _drafting_steps(s))
         for s in samples
         if s.accepted_per_position is not None and s.steps is not None
     ]
@@ -250,13 +252,18 @@ def _speculating(samples: Sequence[Sample]) -> Speculating:
             sum(tokens for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
         ),
         drafted_per_step=_share(
-            sum(drafted for drafted, _ in with_both), sum(steps - 1 for _, steps in with_both)
+            sum(drafted for drafted, _ in with_both), sum(steps for _, steps in with_both)
         ),
         accepted_per_position=_positions(
             [positions for positions, _ in with_positions],
-            sum(steps - 1 for _, steps in with_positions),
+            sum(steps for _, steps in with_positions),
         ),
     )
+
+
+def _drafting_steps(sample: Sample) -> int:
+    """Steps that could draft: the one that ends the prefill only if it yielded several tokens."""
+    return (sample.steps or 0) - (0 if (sample.first_burst_tokens or 1) > 1 else 1)
 
 
 def _positions(counts: Sequence[tuple[int, ...]], steps: int) -> tuple[float, ...] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from harness.cli import doctor, report, sweep
+from harness.cli.errors import FAILED, USAGE, complain
 
 app = typer.Typer(
     name="bench",
@@ -54,7 +57,21 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    for argument in sys.argv[1:]:
+        if not argument.isascii() and argument.encode(errors="replace").decode() != argument:
+            complain(f"{argument!a} is not UTF-8 text, which a run's files could not hold")
+            sys.exit(USAGE)
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # Whatever is still in the buffer cannot be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno != errno.EPIPE:
+            complain(f"cannot write the output: {error.strerror}")
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

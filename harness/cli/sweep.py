@@ -61,7 +61,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="K",
-            help="Draft lengths, such as 1-4,6,8. Default: 2,4,8.",
+            help="Draft lengths, such as 1-4,6,8. Default: 2,4,8 (demo: 4,8,12).",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -77,14 +77,16 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     prompts: Annotated[
         str | None,
         typer.Option(
-            metavar="N|all", help="Prompts of each workload. Default: 4.", rich_help_panel=WHAT
+            metavar="N|all",
+            help="Prompts of each workload. Default: 4 (demo: 2).",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     max_tokens: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="Longest answer; several, as in 128,1024, are swept. Default: 256.",
+            help="Longest answer; several, as in 128,1024, are swept. Default: 256 (demo: 64).",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -197,6 +199,9 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     }
     given = {name: value for name, value in flags.items() if value is not None}
     with reported():
+        if flags["methods"] == ():
+            complain("--method names no method; plain decoding is measured by --method none")
+            raise typer.Exit(USAGE)
         if resume is not None and (suite is not None or out is not None):
             complain("--resume goes on with the run as it was planned: leave SUITE and --out away")
             raise typer.Exit(USAGE)

@@ -134,6 +134,13 @@ def test_a_lookup_that_finds_nothing_in_one_text_is_no_failure():
     assert outcomes == {"coding": Outcome.SPECULATION, "prose": Outcome.UNPROVEN}
 
 
+def test_a_first_step_that_drafts_counts_as_a_step_that_could():
+    # 96 drafts and 24, 16, 8 accepted at each position in 33 steps, all of which drafted.
+    row = speculative_row(updated(FAST, first_burst_tokens=3))
+    assert row.speculating.drafted_per_step == pytest.approx(96 / 33)
+    assert row.speculating.accepted_per_position == pytest.approx((24 / 33, 16 / 33, 8 / 33))
+
+
 def test_tokens_of_the_first_burst_are_not_counted_in_tau():
     row = speculative_row(updated(FAST, first_burst_tokens=3))
     assert row.speculating.acceptance_length == pytest.approx((65 - 3) / 32)

@@ -199,3 +199,22 @@ def wait_for_samples(run: Path, count: int) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError(f"{run} never had {count} samples")
+
+
+DRY = [sys.executable, "-m", "harness.cli", "sweep", "--runner", "mock", "--dry-run"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_full_standard_output_is_one_message() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(DRY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "bench: cannot write the output: No space left on device\n"
+
+
+def test_argument_that_is_no_text(tmp_path: Path) -> None:
+    command = [*(os.fsencode(word) for word in DRY), b"--out", os.fsencode(tmp_path) + b"/\xff"]
+    result = subprocess.run(command, capture_output=True, check=False)
+    assert result.returncode == 2
+    assert b"is not UTF-8 text" in result.stderr
+    assert b"Traceback" not in result.stderr
