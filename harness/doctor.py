@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import Machine, read_machine
-from runners.base.contract import Found, MethodSupport, Missing, Runner
+from runners.base.contract import Found, Missing, Runner
+from runners.base.support import MethodSupport
 
 
 class RunnerState(BaseModel):

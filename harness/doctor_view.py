@@ -12,7 +12,7 @@ from rich.text import Text
 from harness.doctor import Diagnosis, RunnerState
 from harness.machine.bandwidth import Bandwidth
 from harness.machine.fingerprint import Gpu, Machine
-from runners.base.contract import MethodSupport
+from runners.base.support import MethodSupport
 
 
 def render(diagnosis: Diagnosis) -> RenderableType:

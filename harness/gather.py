@@ -15,7 +15,7 @@ from harness.suite import (
 )
 from harness.suite_file import anchored_path, anchored_workloads, read_suite
 from runners.base.contract import Runner
-from runners.registry import get_runner
+from runners.registry import make_runner
 
 
 def gather(
@@ -56,11 +56,18 @@ def gather(
     # Validated once before the defaults, which must be able to rely on the types.
     checked = make_suite(settings, where, flagged)
     names = [checked.runner, *(arm.runner for arm in checked.arm if arm.runner is not None)]
-    runners = {name: get_runner(name) for name in names}
+    runners = {name: _runner(name, checked) for name in names}
     if base is None:
         needs_model = any(runner.needs_model for runner in runners.values())
         settings = with_defaults(settings, needs_model=needs_model)
     return make_suite(settings, where, flagged), runners
+
+
+def _runner(name: str, suite: Suite) -> Runner:
+    """A runner by the suite's own name for a build of it, or by its kind."""
+    if (build := suite.runners.get(name)) is not None:
+        return make_runner(build.runner, build.program)
+    return make_runner(name)
 
 
 def _runner_arg(text: str) -> tuple[str, Value | tuple[Value, ...]]:

@@ -40,8 +40,8 @@ def make_manifest(
         UsageError: a runner is not installed.
         ModelFileError: a model cannot be read.
     """
-    used = [runners[name] for name in dict.fromkeys(arm.runner for arm in plan.arms)]
-    runner_infos = tuple(_runner_info(runner) for runner in used)
+    used = dict.fromkeys(arm.runner for arm in plan.arms)
+    runner_infos = tuple(_runner_info(name, runners[name]) for name in used)
     models = read_models(plan, runners, tell)
     machine = read_machine()
     if measure:
@@ -146,12 +146,12 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _runner_info(runner: Runner) -> RunnerInfo:
+def _runner_info(name: str, runner: Runner) -> RunnerInfo:
     found = runner.find()
     if isinstance(found, Missing):
-        raise UsageError(f"{runner.name}: {found.reason}; {found.advice}")
+        raise UsageError(f"{name}: {found.reason}; {found.advice}")
     return RunnerInfo(
-        name=runner.name,
+        name=name,
         version=found.version,
         where=found.where,
         acceptance_source=found.acceptance_source,

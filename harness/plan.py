@@ -14,15 +14,12 @@ from pathlib import Path
 from harness.records import Arm
 from harness.suite import ArmSpec, Suite, SuiteError, Values
 from runners.base.contract import LaunchSpec, OptionValue, Runner
-from runners.base.speculation import PLAIN, Speculation
+from runners.base.speculation import PLAIN, WITH_DRAFT, Speculation, parts_of
 from workloads.prompts import Prompt, load
 
 MOST_ARMS = 2000
 CHARACTERS_PER_TOKEN = 2
 """Fewer than any tokenizer needs for these texts, so that the context is large enough."""
-
-WITH_DRAFT = ("draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark")
-"""Methods that a suite's draft model is for."""
 
 Options = tuple[tuple[str, OptionValue], ...]
 
@@ -90,6 +87,7 @@ class Plan:
                 method=arm.method,
                 draft_tokens=arm.draft_tokens,
                 draft_model=None if arm.draft_model is None else Path(arm.draft_model),
+                synthetic=arm.synthetic,
             ),
             options=arm.options,
             context=self.context,
@@ -178,7 +176,8 @@ def _expand(spec: ArmSpec, suite: Suite, runners: Mapping[str, Runner]) -> Itera
     model = spec.model or suite.model
     lengths = spec.draft_tokens or suite.draft_tokens
     # A draft model goes to the methods that cannot do without; heads bring their own drafts.
-    draft_model = spec.draft_model or (suite.draft_model if spec.method in WITH_DRAFT else None)
+    takes_draft = any(part in WITH_DRAFT for part in parts_of(spec.method))
+    draft_model = spec.draft_model or (suite.draft_model if takes_draft else None)
     args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
     for given in (suite.args, spec.args):
         args |= {runner.canonical(name): value for name, value in given.items()}

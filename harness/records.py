@@ -14,6 +14,7 @@ from harness.machine.fingerprint import Machine
 from harness.models.facts import ModelFacts
 from harness.suite import Suite
 from runners.base.contract import OptionValue
+from runners.base.speculation import SyntheticAcceptance
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -34,6 +35,12 @@ class Arm(Record):
     method: str
     draft_tokens: int | None
     draft_model: str | None = None
+    synthetic: SyntheticAcceptance | None = None
+    """Drafts accepted by draw: such an arm's text is void, and it competes with nobody."""
+    asked: tuple[int, ...] = ()
+    """The draft lengths asked for, where the runner or the model makes `draft_tokens` of them."""
+    impossible: str | None = None
+    """Why it cannot work, known before anything was launched; such an arm is never launched."""
     options: tuple[tuple[str, OptionValue], ...] = ()
     varied: tuple[str, ...] | None = None
     """Names of the options that tell arms apart and so belong in the label; None: all."""
@@ -49,6 +56,8 @@ class Arm(Record):
         """What a table calls it: 'ngram-mod k=4, cache-type-k=q8_0'."""
         name = self.method if self.draft_tokens is None else f"{self.method} k={self.draft_tokens}"
         name = "plain" if self.method == "none" else name
+        if self.synthetic is not None:
+            name = f"{name} synthetic {self.synthetic.label}"
         shown = [
             f"{key}={value}"
             for key, value in self.options
@@ -71,6 +80,8 @@ class Launch(Record):
     """Why it failed, in words for the user."""
     log: str
     """The runner's own output, relative to the run's folder."""
+    remark: str | None = None
+    """What the runner's own log says of the drafts."""
     command: str
     """The command or code that starts this launch by hand."""
     start_s: float

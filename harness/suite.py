@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from runners.base.speculation import METHODS, PLAIN
+from runners.base.speculation import METHODS, PLAIN, SyntheticAcceptance, parts_of
 
 MOST_DRAFT_TOKENS = 512
 MOST_LINES = 3
@@ -115,11 +115,41 @@ def shown(value: object) -> str:
 
 
 def _known_method(value: str) -> str:
-    if value not in METHODS:
-        near = difflib.get_close_matches(value, METHODS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown method {shown(value)}; {hint}known: {', '.join(METHODS)}")
-    return value
+    """A method or a chain of two, in the one order in which its parts are asked."""
+    for part in value.split("+"):
+        if part not in METHODS:
+            near = difflib.get_close_matches(part, METHODS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"unknown method {shown(part)}; {hint}known: {', '.join(METHODS)}")
+    return "+".join(parts_of(value))
+
+
+def parse_synthetic(value: object) -> object:
+    """2.5 or '2,3' are mean lengths; '0.9,0.6,0.3' are the rates of one drafter, by position.
+
+    Raises:
+        ValueError: neither, or numbers that no drafter can have.
+    """
+    if isinstance(value, tuple) and all(isinstance(one, SyntheticAcceptance) for one in value):
+        return value
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, int | float):
+        parts = [parts]
+    if not isinstance(parts, list | tuple):
+        raise ValueError(
+            f"expected mean lengths such as 2.5 or rates such as 0.9,0.6, not {shown(value)}"
+        )
+    if parts and all(isinstance(part, dict) for part in parts):
+        return parts
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"expected mean lengths such as 2.5 or rates such as 0.9,0.6, not {shown(value)}"
+        ) from None
+    if numbers != (1.0,) and all(number <= 1 for number in numbers):
+        return (SyntheticAcceptance(rates=numbers),) if numbers else ()
+    return tuple(SyntheticAcceptance(length=number) for number in dict.fromkeys(numbers))
 
 
 Value = bool | int | float | str
@@ -130,11 +160,21 @@ DraftTokens = Annotated[
 ]
 MaxTokens = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(_prompt_count)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunnerSpec(_Strict):
+    """One `[runners.NAME]` of a suite file: a build of a runner, for arms to name."""
+
+    runner: str
+    """The kind: 'llama.cpp', …"""
+    program: str
+    """The binary or command: a path, or a name to be found on PATH."""
 
 
 class ArmSpec(_Strict):
@@ -146,6 +186,7 @@ class ArmSpec(_Strict):
     runner: str | None = None
     model: Path | None = None
     args: Arguments = {}
+    synthetic_acceptance: Synthetic = ()
 
     _check_method = field_validator("method")(_known_method)
 
@@ -153,6 +194,8 @@ class ArmSpec(_Strict):
     def _check_draft_tokens(self) -> ArmSpec:
         if self.method == PLAIN and self.draft_tokens:
             raise ValueError("an arm with draft_tokens needs a method")
+        if self.method == PLAIN and self.synthetic_acceptance:
+            raise ValueError("an arm with synthetic_acceptance needs a method")
         return self
 
 
@@ -161,10 +204,14 @@ class Suite(_Strict):
 
     name: str = Field(default="sweep", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     runner: str = "llama.cpp"
+    runners: dict[str, RunnerSpec] = {}
+    """Builds by names of their own; 'llama.cpp' here takes the place of the one found."""
     model: Path | None = None
     draft_model: Path | None = None
     methods: Words = ()
     draft_tokens: DraftTokens = (2, 4, 8)
+    synthetic_acceptance: Synthetic = ()
+    """Where given, `methods` are measured with drafts accepted by draw, not by the target."""
     workloads: Words = ("coding", "prose")
     prompts: PromptCount = 4
     """How many prompts of each workload, from its beginning."""

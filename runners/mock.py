@@ -23,10 +23,11 @@ from runners.base.contract import (
     Found,
     LaunchSpec,
     Message,
-    MethodSupport,
+    NextToken,
     OptionValue,
     Request,
     RequestError,
+    Review,
     RunnerError,
     StartError,
     UsageError,
@@ -35,6 +36,7 @@ from runners.base.counters import CounterNames, read_counters
 from runners.base.process import Process, log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import JSON, fetch, open_stream
+from runners.base.support import MethodSupport
 from runners.mock_server import FAULTS, WRITES, Script
 
 MODULE = "runners.mock_server"
@@ -297,6 +299,14 @@ class MockServer:
     async def counters(self) -> Counters:
         reply = await fetch(f"{self._address}/metrics", timeout_s=SMALL_REQUEST_S)
         return read_counters(reply.body.decode(), COUNTERS)
+
+    async def next_tokens(
+        self, request: Request, written: Sequence[int], count: int
+    ) -> tuple[NextToken, ...] | None:
+        return None
+
+    async def review(self) -> Review:
+        return Review()
 
     async def stop(self) -> None:
         await self._process.stop()

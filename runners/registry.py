@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 from runners.base.contract import Runner, UsageError
-from runners.llama_cpp import LlamaCpp
+from runners.llama_cpp.choose import llama_cpp
 from runners.mock import MockRunner
 
-RUNNERS: dict[str, Runner] = {
-    runner.name: runner
-    for runner in (
-        LlamaCpp(),
-        MockRunner(),
-    )
+KINDS: dict[str, Callable[[str | None], Runner]] = {
+    "llama.cpp": llama_cpp,
+    "mock": lambda program: _without_program(MockRunner(), program),
 }
+"""Name -> what makes the runner of one program (a binary, a command); None: what is found here."""
 
 
-def get_runner(name: str) -> Runner:
-    """The runner of this name.
+def make_runner(kind: str, program: str | None = None) -> Runner:
+    """The runner of this kind.
 
     Raises:
-        UsageError: there is none; names those that there are.
+        UsageError: there is no such kind, or it has no programs to choose from.
     """
-    if name not in RUNNERS:
-        near = difflib.get_close_matches(name.lower(), RUNNERS, n=1)
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind.lower(), KINDS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown runner {name!r}; {hint}known: {', '.join(RUNNERS)}")
-    return RUNNERS[name]
+        raise UsageError(f"unknown runner {kind!r}; {hint}known: {', '.join(KINDS)}")
+    return KINDS[kind](program)
+
+
+def _without_program(runner: Runner, program: str | None) -> Runner:
+    if program is not None:
+        raise UsageError(f"the runner {runner.name} has no program to name, but {program!r} is")
+    return runner
+
+
+RUNNERS: dict[str, Runner] = {kind: make_runner(kind) for kind in KINDS}
+"""Every kind as it is found here."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runners.base.speculation import PLAIN_DECODING, Speculation
+from runners.base.support import MethodSupport
 
 OptionValue = str | int | float | bool
 
@@ -44,16 +45,6 @@ class RequestError(RunnerError):
 
 
 # ---- what a runner can do on this machine ----------------------------------------------------
-
-
-@dataclass(frozen=True)
-class MethodSupport:
-    """Whether the runner can draft in this way here, and what it needs for it."""
-
-    method: str
-    supported: bool
-    note: str = ""
-    """What it needs (a draft model, MTP heads), or why it is not supported."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +163,27 @@ class Counters:
         )
 
 
+@dataclass(frozen=True)
+class NextToken:
+    """One of the tokens that a model finds most likely at some place."""
+
+    token: int
+    logprob: float
+    """Natural logarithm of its probability over the whole vocabulary, before any sampling."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a runner's own records say of a launch's speculation, once its requests are done."""
+
+    remark: str | None = None
+    """What its log says of the drafts, in its own words: the reason why there were none."""
+    disagreement: str | None = None
+    """Sources that must agree and do not (counters, log, responses), with both figures."""
+    draft_limit: int | None = None
+    """The longest draft that the runner itself says it makes; None: it does not say."""
+
+
 class Server(Protocol):
     """A launch that is up and has answered a probe request."""
 
@@ -192,6 +204,21 @@ class Server(Protocol):
         Raises:
             RequestError: the runner did not answer.
         """
+
+    async def next_tokens(
+        self, request: Request, written: Sequence[int], count: int
+    ) -> tuple[NextToken, ...] | None:
+        """The `count` likeliest tokens after the prompt and the tokens `written` so far.
+
+        Likeliest first; None where the runner does not expose them. For launches without
+        speculation.
+
+        Raises:
+            RequestError: the runner did not answer.
+        """
+
+    async def review(self) -> Review:
+        """Hold the runner's records of its speculation against each other. Never fails."""
 
     async def stop(self) -> None:
         """End the runner and every process it started. Safe to call twice."""

@@ -12,7 +12,8 @@ from harness.doctor import Diagnosis, examine
 from harness.doctor_view import render
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
-from runners.base.contract import Found, MethodSupport, Missing, Runner
+from runners.base.contract import Found, Missing, Runner
+from runners.base.support import MethodSupport
 
 BANDWIDTH = Bandwidth(
     bytes_per_s=18.4e9, readings=(17e9, 18.4e9), threads=2, buffer_bytes=840 << 20

@@ -32,7 +32,8 @@ from runners.base.contract import (
     StartError,
 )
 from runners.base.speculation import Speculation
-from runners.llama_cpp import LlamaCpp, LlamaCppServer
+from runners.llama_cpp.choose import llama_cpp
+from runners.llama_cpp.server import LlamaCppServer
 
 MODEL = demo_model()
 pytestmark = [
@@ -59,7 +60,7 @@ async def serving(
     speculation = Speculation(method, k, MODEL if method == "draft-model" else None)
     named = tuple((name.replace("_", "-"), value) for name, value in options.items())
     spec = LaunchSpec(MODEL, speculation, named, context=1024)
-    server = await LlamaCpp().start(spec, log, 60)
+    server = await llama_cpp().start(spec, log, 60)
     try:
         yield server
     finally:
@@ -78,7 +79,7 @@ def tokens(bursts: list[Burst]) -> list[int]:
 
 
 def test_it_is_found_with_version_and_device() -> None:
-    found = LlamaCpp().find()
+    found = llama_cpp().find()
     assert isinstance(found, Found)
     assert found.version.startswith("b")
     assert found.devices
@@ -214,7 +215,7 @@ async def test_start_that_fails_says_why(
         model.write_bytes(content)
     spec = LaunchSpec(model, Speculation(method, None if method == "none" else 2), context=512)
     with pytest.raises(StartError, match=words):
-        await LlamaCpp().start(spec, tmp_path / "log", 60)
+        await llama_cpp().start(spec, tmp_path / "log", 60)
     assert not psutil.Process().children(recursive=True)
 
 
@@ -236,7 +237,7 @@ async def test_reproducing_code_starts_the_same_launch(tmp_path: Path) -> None:
         (("spec-ngram-mod-n-match", 4), ("n-keep", 2)),
         context=512,
     )
-    code = LlamaCpp().reproduce(spec)
+    code = llama_cpp().reproduce(spec)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -1,6 +1,6 @@
 """The process that holds llama.cpp's server from the xllamacpp wheel; the harness is its parent.
 
-`python -m runners.llama_cpp_child FIELDS_JSON` serves until it is ended; its first line of
+`python -m runners.llama_cpp.child FIELDS_JSON` serves until it is ended; its first line of
 standard output is {"listening": "http://127.0.0.1:PORT"}. With `--describe` it prints what the
 build says of itself and ends. A process of its own, because the server says why it could not
 start on file descriptor 2 alone, and because a crash in it must not take the harness along.

@@ -1,11 +1,8 @@
-"""llama.cpp: its own server, from the xllamacpp wheel, in a process of its own."""
+"""A running llama.cpp server: requests, counters, and whether it speculates as it was asked to."""
 
 from __future__ import annotations
 
 import json
-import re
-import sys
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,33 +11,19 @@ from runners.base.contract import (
     Burst,
     Completion,
     Counters,
-    Found,
     LaunchSpec,
     Message,
-    MethodSupport,
-    Missing,
-    OptionValue,
+    NextToken,
     Request,
     RequestError,
+    Review,
     RunnerError,
     StartError,
 )
 from runners.base.counters import CounterNames, read_counters
 from runners.base.process import Process, log_tail
-from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import JSON, fetch, open_stream
-from runners.llama_cpp_build import CHILD, describe
-from runners.llama_cpp_command import reproduce
-from runners.llama_cpp_options import METHODS as LLAMA_METHODS
-from runners.llama_cpp_options import (
-    EnumName,
-    Field,
-    applies,
-    canonical,
-    fields,
-    needed_options,
-)
-from runners.llama_cpp_stream import Bursts, Piece
+from runners.llama_cpp.stream import Bursts, Piece
 
 SMALL_REQUEST_S = 30.0
 """Limit for the untimed requests: templates, counters, slots."""
@@ -53,78 +36,9 @@ COUNTERS = CounterNames(
     per_position="llamacpp:spec_decode_num_accepted_tokens_per_pos_total",
 )
 
-_NEEDS = {
-    "draft-model": "needs --draft-model: a smaller model of the same vocabulary",
-    "mtp": "needs a model file that holds its MTP heads",
-}
-
-
-class LlamaCpp:
-    """The runner 'llama.cpp'."""
-
-    name = "llama.cpp"
-    needs_model = True
-
-    def find(self) -> Found | Missing:
-        build = describe()
-        if build.version is None:
-            return Missing(
-                "the Python package xllamacpp (llama.cpp's server as a wheel) is not installed",
-                'install it: pip install "decodebench[llama-cpp]"',
-            )
-        if build.problem is not None:
-            return Missing(
-                f"xllamacpp {build.version} is installed but does not load: {build.problem}",
-                "install it again: pip install --force-reinstall xllamacpp",
-            )
-        return Found(
-            version=f"b{build.version.rpartition('.')[2]} (xllamacpp {build.version})",
-            where="embedded",
-            methods=tuple(_support(method) for method in METHODS),
-            acceptance_source="timings of each response; positions from /metrics",
-            devices=build.devices,
-        )
-
-    def check(self, spec: LaunchSpec) -> None:
-        fields(spec)
-
-    def canonical(self, option: str) -> str:
-        return canonical(option)
-
-    def needed_options(
-        self, method: str, draft_tokens: Sequence[int]
-    ) -> tuple[tuple[str, OptionValue], ...]:
-        return needed_options(method, draft_tokens)
-
-    def applies(self, option: str, method: str) -> bool:
-        return applies(option, method)
-
-    def reproduce(self, spec: LaunchSpec) -> str:
-        return reproduce(spec)
-
-    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> LlamaCppServer:
-        deadline = time.monotonic() + timeout_s
-        # -P: a file of the user's folder must not take the place of a module.
-        settings = json.dumps([_plain(field) for field in fields(spec)])
-        argv = [sys.executable, "-P", "-m", CHILD, settings]
-        process = await Process.start(argv, log=log)
-        try:
-            try:
-                address = await _address(process, timeout_s)
-            except StartError as error:
-                reason = f"{error}: {_why(log, 'its log tells no reason')}"
-                raise StartError(reason, error.log_tail) from None
-            process.stop_listening()
-            server = LlamaCppServer(process, address, spec, log)
-            await server.probe(max(1.0, deadline - time.monotonic()))
-        except BaseException:
-            await process.stop()
-            raise
-        return server
-
 
 class LlamaCppServer:
-    """A running llama.cpp server, embedded or not: all it needs is the address."""
+    """One launch, embedded or a binary: all it needs is the address."""
 
     def __init__(self, process: Process, address: str, spec: LaunchSpec, log: Path) -> None:
         self._process = process
@@ -225,43 +139,16 @@ class LlamaCppServer:
         except RunnerError:  # A build that does not count: not exposed.
             return None
 
+    async def next_tokens(
+        self, request: Request, written: Sequence[int], count: int
+    ) -> tuple[NextToken, ...] | None:
+        raise NotImplementedError
+
+    async def review(self) -> Review:
+        return Review()
+
     async def stop(self) -> None:
         await self._process.stop()
 
     def _tail(self) -> str:
         return log_tail(self._log)
-
-
-async def _address(process: Process, timeout_s: float) -> str:
-    """The child's first line of standard output.
-
-    Raises:
-        StartError: it ended, said nothing, or something else.
-    """
-    line = await process.read_line(timeout_s)
-    try:
-        return str(json.loads(line)["listening"])
-    except (ValueError, LookupError, TypeError):
-        raise StartError(f"said {line[:200]!r} instead of its address") from None
-
-
-def _support(method: str) -> MethodSupport:
-    if method == PLAIN or method in LLAMA_METHODS:
-        return MethodSupport(method, True, _NEEDS.get(method, ""))
-    return MethodSupport(method, False, "not driven by this version of bench")
-
-
-def _why(log: Path, otherwise: str) -> str:
-    """The first and the last error that the server logged, cause and effect; or `otherwise`."""
-    lines = log_tail(log, lines=40).splitlines()
-    errors = [match[1] for line in lines if (match := re.match(r"[\d.]+ E (.+)", line))]
-    own = [line for line in errors if not line.startswith("srv")] or errors
-    return "; ".join(dict.fromkeys(own[:1] + own[-1:])) or otherwise
-
-
-def _plain(field: Field) -> tuple[str, object]:
-    """A field as JSON for the child."""
-    value = field.value
-    if isinstance(value, tuple):
-        return field.path, [asdict(v) if isinstance(v, EnumName) else v for v in value]
-    return field.path, asdict(value) if isinstance(value, EnumName) else value

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-CHILD = "runners.llama_cpp_child"
+CHILD = "runners.llama_cpp.child"
 
 
 @dataclass(frozen=True)
-class Build:
+class Wheel:
     """`problem` says why an installed build cannot be used; None where it can, or is not there."""
 
     version: str | None
@@ -27,10 +27,10 @@ class Build:
 
 
 @functools.cache
-def describe() -> Build:
+def describe() -> Wheel:
     """Ask the build, in a process of its own: a broken one crashes."""
     if importlib.util.find_spec("xllamacpp") is None:
-        return Build(None)
+        return Wheel(None)
     version = importlib.metadata.version("xllamacpp")
     try:
         result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
@@ -41,6 +41,6 @@ def describe() -> Build:
             text=True,
         )
         said = json.loads(result.stdout)
-        return Build(version, tuple(said["devices"]), said["fields"])
+        return Wheel(version, tuple(said["devices"]), said["fields"])
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
-        return Build(version, problem=str(error))
+        return Wheel(version, problem=str(error))

@@ -1,18 +1,17 @@
 """llama-server's option names, mapped to the fields of the server inside xllamacpp.
 
-The names are llama-server's own, long or short, since those are what people know; the wheel takes
-no command line, only fields of its `CommonParams`.
+The wheel takes no command line, only fields of its `CommonParams`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.speculation import Speculation
-from runners.llama_cpp_build import describe
+from runners.llama_cpp.options import OURS, launch_options
+from runners.llama_cpp.wheel_build import describe
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,16 @@ def inverse(text: str) -> bool:
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.replace("/", ",").split(","))
+
+
+def _types(text: str) -> tuple[EnumName, ...]:
+    return tuple(
+        EnumName(
+            "common_speculative_type",
+            f"COMMON_SPECULATIVE_TYPE_{name.upper().replace('-', '_')}",
+        )
+        for name in text.split(",")
+    )
 
 
 def _one_of(enum: str, members: Mapping[str, str]) -> Callable[[str], EnumName]:
@@ -108,6 +117,9 @@ class _Option:
 
 
 OPTIONS: dict[str, _Option] = {
+    "metrics": _Option("endpoint_metrics", switch),
+    "no-cache-prompt": _Option("cache_prompt", inverse),
+    "cache-ram": _Option("cache_ram_mib", _integer),
     "ctx-size": _Option("n_ctx", _integer),
     "batch-size": _Option("n_batch", _integer),
     "ubatch-size": _Option("n_ubatch", _integer),
@@ -132,6 +144,12 @@ OPTIONS: dict[str, _Option] = {
     "no-cont-batching": _Option("cont_batching", inverse),
     "rope-freq-base": _Option("rope_freq_base", _number),
     "rope-freq-scale": _Option("rope_freq_scale", _number),
+    "spec-type": _Option("speculative.types", _types),
+    "spec-draft-model": _Option("speculative.draft.mparams.path", str),
+    "spec-synth-len": _Option("speculative.synth_len", _number),
+    "spec-synth-rates": _Option("speculative.synth_rates", _numbers),
+    "lookup-cache-static": _Option("speculative.ngram_cache.lookup_cache_static", str),
+    "lookup-cache-dynamic": _Option("speculative.ngram_cache.lookup_cache_dynamic", str),
     "spec-draft-n-max": _Option("speculative.draft.n_max", _integer),
     "spec-draft-n-min": _Option("speculative.draft.n_min", _integer),
     "spec-draft-p-min": _Option("speculative.draft.p_min", _number),
@@ -154,65 +172,13 @@ OPTIONS: dict[str, _Option] = {
     "spec-ngram-mod-n-min": _Option("speculative.ngram_mod.n_min", _integer),
 }
 
-_SHORT = {
-    "c": "ctx-size",
-    "b": "batch-size",
-    "ub": "ubatch-size",
-    "np": "parallel",
-    "t": "threads",
-    "tb": "threads-batch",
-    "ngl": "n-gpu-layers",
-    "gpu-layers": "n-gpu-layers",
-    "mg": "main-gpu",
-    "sm": "split-mode",
-    "ts": "tensor-split",
-    "fa": "flash-attn",
-    "ctk": "cache-type-k",
-    "ctv": "cache-type-v",
-    "nkvo": "no-kv-offload",
-}
+
+def is_switch(name: str) -> bool:
+    """Whether llama-server takes the option without a value."""
+    return name in ("no-mmap", "mlock") or OPTIONS[name].parse in (switch, inverse)
 
 
-@dataclass(frozen=True)
-class _Method:
-    """How llama.cpp names a method, and which option holds its draft length."""
-
-    spec_type: str
-    draft_length: str
-
-
-METHODS: dict[str, _Method] = {
-    "draft-model": _Method("draft-simple", "spec-draft-n-max"),
-    "mtp": _Method("draft-mtp", "spec-draft-n-max"),
-    "ngram-simple": _Method("ngram-simple", "spec-ngram-simple-size-m"),
-    "ngram-map-k": _Method("ngram-map-k", "spec-ngram-map-k-size-m"),
-    "ngram-map-k4v": _Method("ngram-map-k4v", "spec-ngram-map-k4v-size-m"),
-    "ngram-mod": _Method("ngram-mod", "spec-ngram-mod-n-max"),
-}
-_DRAFT_LENGTHS = {method.draft_length for method in METHODS.values()}
-WITH_DRAFT_FILE = ("draft-model", "mtp")
-
-
-def canonical(option: str) -> str:
-    """llama-server's long name of an option, without dashes in front."""
-    name = option.strip().lstrip("-").replace("_", "-")
-    return _SHORT.get(name, name)
-
-
-def applies(option: str, method: str) -> bool:
-    """Whether launches of the method look at the option."""
-    name = canonical(option)
-    # What is not known here applies, so that it reaches the check that refuses it.
-    if not name.startswith("spec-") or name not in OPTIONS:
-        return True
-    if name.startswith("spec-draft-"):
-        return method in WITH_DRAFT_FILE
-    # '…-size-n', not '…-k4v-size-n': one method's name begins with another's.
-    known = [other for other in METHODS if name.startswith(f"spec-{other}-")]
-    return method == max(known, key=len, default=None)
-
-
-OURS = {"model", "hostnames", "port", "hf_token", "ssl_file_key", "ssl_file_cert"}
+HIDDEN = {"model", "hostnames", "port", "hf_token", "ssl_file_key", "ssl_file_cert"}
 """Fields that the launch itself sets, or that would carry a secret into the run's files."""
 
 
@@ -247,20 +213,18 @@ def fields_of_build() -> Mapping[str, BuildField]:
     return {
         path: BuildField(path, kind)
         for path, kind in describe().fields.items()
-        if path.partition(".")[0] not in OURS
+        if path.partition(".")[0] not in HIDDEN
     }
 
 
-def _parse(option: str, value: OptionValue) -> Field:
-    name = canonical(option)
-    if name in _DRAFT_LENGTHS:
-        raise UsageError(f"llama.cpp's {name} is the draft length: sweep it with --draft-tokens")
+def _parse(name: str, value: OptionValue) -> Field:
     if name not in OPTIONS and (known_field := fields_of_build().get(name.replace("-", "_"))):
         return known_field.assign(name, value)
     if name not in OPTIONS:
-        near = difflib.get_close_matches(name, OPTIONS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(OPTIONS)}"
-        raise UsageError(f"the embedded llama.cpp server has no option {option!r}; {hint}")
+        free = [option for option in OPTIONS if option not in OURS]
+        near = difflib.get_close_matches(name, free, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(free)}"
+        raise UsageError(f"the embedded llama.cpp server has no option {name!r}; {hint}")
     known = OPTIONS[name]
     try:
         return Field(known.field, known.parse(str(value)))
@@ -268,78 +232,20 @@ def _parse(option: str, value: OptionValue) -> Field:
         raise UsageError(f"llama.cpp option {name} cannot be {value!r}: {error}") from None
 
 
-LONGEST_LOOKUP = 12
-"""llama.cpp's own default of the n-gram that ngram-simple looks up."""
-
-
-def needed_options(method: str, draft_tokens: Sequence[int]) -> tuple[tuple[str, OptionValue], ...]:
-    """Options without which a short draft length would silently draft nothing."""
-    if method == "ngram-mod":  # Its default is at least 48 tokens a draft.
-        return (("spec-ngram-mod-n-min", 1),)
-    if method == "ngram-simple":  # It drops every draft that is shorter than its n-gram.
-        return (("spec-ngram-simple-size-n", min(LONGEST_LOOKUP, *draft_tokens)),)
-    return ()
-
-
-def _speculation(speculation: Speculation) -> list[Field]:
-    if speculation.is_plain:
-        return []
-    method = METHODS.get(speculation.method)
-    if method is None:
-        raise UsageError(
-            f"llama.cpp cannot speculate by {speculation.method!r} here: "
-            f"choose from {', '.join(METHODS)}"
-        )
-    if speculation.method == "draft-model" and speculation.draft_model is None:
-        raise UsageError("method draft-model needs --draft-model, a small model of the same family")
-    kind = f"COMMON_SPECULATIVE_TYPE_{method.spec_type.upper().replace('-', '_')}"
-    assert speculation.draft_tokens is not None
-    fields = [
-        Field("speculative.types", (EnumName("common_speculative_type", kind),)),
-        Field(OPTIONS[method.draft_length].field, speculation.draft_tokens),
-    ]
-    if speculation.method == "mtp":
-        fields.append(Field("load_mtp", True))
-    if speculation.draft_model is not None and speculation.method in WITH_DRAFT_FILE:
-        fields.append(Field("speculative.draft.mparams.path", str(speculation.draft_model)))
-    return fields
-
-
 def fields(spec: LaunchSpec) -> list[Field]:
-    """Every field that a launch sets, in order: later ones, the user's own, win.
+    """Every field that a launch sets.
 
     Raises:
         UsageError: unknown method or option, or a value that the option cannot have.
     """
-    if spec.model is None:
-        raise UsageError("llama.cpp needs a model: --model FILE.gguf")
-    base = [
-        Field("model.path", str(spec.model)),
-        Field("hostnames", ("127.0.0.1",)),
-        Field("port", 0),
-        Field("n_parallel", 1),
-        Field("n_ctx", spec.context),
-        Field("endpoint_metrics", True),
-        # Prompts of a run never repeat within a launch, so a cache could only disturb.
-        Field("cache_prompt", False),
-        Field("cache_ram_mib", 0),
-        *_speculation(spec.speculation),
-    ]
-    merged = {field.path: field for field in base}
-    for option, value in spec.options:
+    merged = {
+        "model.path": Field("model.path", str(spec.model)),
+        "hostnames": Field("hostnames", ("127.0.0.1",)),
+        "port": Field("port", 0),
+    }
+    for option, value in launch_options(spec).items():
         field = _parse(option, value)
         merged[field.path] = field
-    _check_lookup(merged, spec.speculation)
+    if "mtp" in spec.speculation.parts:
+        merged["load_mtp"] = Field("load_mtp", True)
     return list(merged.values())
-
-
-def _check_lookup(merged: Mapping[str, Field], speculation: Speculation) -> None:
-    if speculation.method != "ngram-simple":
-        return
-    field = merged.get("speculative.ngram_simple.size_n")
-    lookup = LONGEST_LOOKUP if field is None else field.value
-    if isinstance(lookup, int) and lookup > (speculation.draft_tokens or 0):
-        raise UsageError(
-            f"llama.cpp's ngram-simple drafts nothing when spec-ngram-simple-size-n ({lookup}) "
-            f"is larger than the draft length ({speculation.draft_tokens}): change one of them"
-        )

@@ -8,15 +8,10 @@ import pytest
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.speculation import Speculation
-from runners.llama_cpp_command import command_line, reproduce
-from runners.llama_cpp_options import (
-    METHODS,
-    EnumName,
-    applies,
-    canonical,
-    fields,
-    needed_options,
-)
+from runners.llama_cpp.fields import EnumName, fields
+from runners.llama_cpp.methods import METHODS, applies, needed_options
+from runners.llama_cpp.options import canonical
+from runners.llama_cpp.reproduce import command_line, reproduce
 
 MODEL = Path("/models/a model.gguf")
 DRAFT = Path("/models/draft.gguf")
@@ -103,7 +98,7 @@ def test_options_by_llama_servers_names(
     ("given", "words"),
     [
         ({"thread": 2}, "did you mean threads"),
-        ({"xyz": 2}, "known: ctx-size"),
+        ({"xyz": 2}, "known: no-cache-prompt"),
         ({"threads": "two"}, "threads cannot be 'two'"),
         ({"ctk": "q9"}, "expected one of f32, f16"),
         ({"no_repack": "maybe"}, "expected on or off"),
@@ -140,9 +135,10 @@ def test_command_line_can_be_pasted() -> None:
     line = shlex.join(command_line(launch))
     assert shlex.split(line) == command_line(launch)
     assert line == (
-        "llama-server --model '/models/a model.gguf' --metrics --no-cache-prompt --cache-ram 0"
+        "llama-server --model '/models/a model.gguf' --parallel 1 --ctx-size 2048"
+        " --metrics --no-cache-prompt --cache-ram 0"
         " --spec-type draft-mtp --spec-draft-n-max 3 --threads 2 --no-repack"
-        " --cache-type-k q8_0 --parallel 1 --ctx-size 2048"
+        " --cache-type-k q8_0"
     )
 
 
@@ -169,7 +165,7 @@ def test_any_plain_field_of_the_build_can_be_set() -> None:
     with pytest.raises(UsageError, match="n-keep cannot be 'many'"):
         fields(spec(n_keep="many"))
     for ours in ("port", "hf_token", "hostnames"):
-        with pytest.raises(UsageError, match="no option"):
+        with pytest.raises(UsageError, match="bench sets"):
             fields(spec(**{ours: 1}))
 
 

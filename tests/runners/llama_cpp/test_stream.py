@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.base.contract import Burst, RequestError
-from runners.llama_cpp_stream import Bursts, Piece
+from runners.llama_cpp.stream import Bursts, Piece
 
 
 def event(generated: int, ms: float, tokens: list[int], **changes: Any) -> str:
