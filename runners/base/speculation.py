@@ -19,7 +19,7 @@ METHODS: dict[str, str] = {
     "dflash": "a block-diffusion draft model",
     "dspark": "a block-diffusion draft model with a Markov head",
     "suffix": "a suffix tree over the text so far and earlier answers",
-    "ngram": "the last n tokens are looked up in the prompt (vLLM, MLX)",
+    "ngram": "the last n tokens or fewer are looked up in the text so far (vLLM, and others)",
     "ngram-simple": "the last n tokens are looked up in the text so far",
     "ngram-map-k": "like ngram-simple, through a hash map of n-grams",
     "ngram-map-k4v": "like ngram-map-k, keeping up to four continuations of each n-gram",
