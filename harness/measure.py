@@ -132,6 +132,20 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
+def _contradiction(completion: Completion, streamed: int, counters: Counters | None) -> str | None:
+    """Two counts of the same thing that differ, both of them told."""
+    if completion.output_tokens is not None and completion.output_tokens != streamed:
+        return f"the runner counts {completion.output_tokens} tokens but streamed {streamed}"
+    if counters is not None:
+        for what, said, counted in (
+            ("drafted", completion.drafted, counters.drafted),
+            ("accepted", completion.accepted, counters.accepted),
+        ):
+            if said is not None and said != counted:
+                return f"the response says {said} tokens were {what}, the counters say {counted}"
+    return None
+
+
 def _sample(
     place: Place,
     started_at: str,
@@ -150,9 +164,7 @@ def _sample(
     ids = [burst.token_ids for burst in bursts]
     tokens = tuple(token for part in ids if part is not None for token in part)
     start = bursts[0].at
-    reason = None
-    if completion.output_tokens is not None and completion.output_tokens != streamed:
-        reason = f"the runner counts {completion.output_tokens} tokens but streamed {streamed}"
+    reason = _contradiction(completion, streamed, counters)
     return Sample(
         **vars(place),
         started_at=started_at,

@@ -1,4 +1,4 @@
-"""What a run leaves behind: arms, launches, samples, sessions and the manifest, as stored on disk.
+"""What a run leaves behind: arms, launches, samples, probes, sessions, the manifest, as on disk.
 
 Seconds are seconds, rates are tokens per second, sizes are bytes. A field that a runner does not
 expose is None and never 0.
@@ -39,6 +39,8 @@ class Arm(Record):
     """Drafts accepted by draw: such an arm's text is void, and it competes with nobody."""
     asked: tuple[int, ...] = ()
     """The draft lengths asked for, where the runner or the model makes `draft_tokens` of them."""
+    limit: str | None = None
+    """What makes `draft_tokens` of `asked`; None where nothing does."""
     impossible: str | None = None
     """Why it cannot work, known before anything was launched; such an arm is never launched."""
     options: tuple[tuple[str, OptionValue], ...] = ()
@@ -65,6 +67,15 @@ class Arm(Record):
         ]
         return ", ".join([name, *shown])
 
+    @property
+    def shortened(self) -> str | None:
+        """'asked for k=4, 6: at most 3 here (the model's chained MTP heads)'; None: as asked."""
+        if self.draft_tokens is None or self.limit is None:
+            return None
+        longest = "at most" if self.draft_tokens <= max(self.asked, default=0) else "always"
+        asked = ", ".join(map(str, self.asked))
+        return f"asked for k={asked}: {longest} {self.draft_tokens} here ({self.limit})"
+
 
 class Launch(Record):
     """One start of one arm in one round, whether it came up or not."""
@@ -81,7 +92,11 @@ class Launch(Record):
     log: str
     """The runner's own output, relative to the run's folder."""
     remark: str | None = None
-    """What the runner's own log says of the drafts."""
+    """What the runner's own log says of the drafts, once its requests are done."""
+    disagreement: str | None = None
+    """Records of the runner that must agree on its drafts and do not, with both figures."""
+    draft_limit: int | None = None
+    """The longest draft that the runner says it makes; None: it does not say."""
     command: str
     """The command or code that starts this launch by hand."""
     start_s: float
@@ -154,6 +169,29 @@ class Sample(Record):
         return (self.round, self.arm, self.workload, self.prompt, self.max_tokens)
 
 
+class Probe(Record):
+    """What plain decoding finds likely at a place where an answer parted from plain's."""
+
+    arm: str
+    """The plain arm that was asked."""
+    workload: str
+    prompt: str
+    prefix: int
+    """Tokens of the answer that both had written before."""
+    prefix_sha256: str
+    """Of their ids."""
+    log: str
+    """The output of the launch that was asked, relative to the run's folder."""
+    top: tuple[tuple[int, float], ...] | None = None
+    """(token id, natural logarithm of its probability), likeliest first; None with a reason."""
+    reason: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes the probe unique in a run: resuming asks each once."""
+        return (self.arm, self.workload, self.prompt, self.prefix_sha256)
+
+
 class Session(Record):
     """One uninterrupted stretch of a run's measuring, by the harness's own clock."""
 
@@ -162,7 +200,7 @@ class Session(Record):
     loading_s: float
     """Starting runners, until each had answered its probe request."""
     waiting_s: float
-    """Waiting for tokens: warm-up and measured requests."""
+    """Waiting for tokens: warm-up, measured requests and probes."""
     interrupted: bool = False
 
     @property
@@ -186,6 +224,10 @@ class RunnerInfo(Record):
     where: str
     acceptance_source: str
     devices: tuple[str, ...] = ()
+    kind: str | None = None
+    """'llama.cpp', …: what `name` is a build of; None in runs of before builds had names."""
+    program: str | None = None
+    """The binary or command that was asked for; None: what was found."""
 
 
 class ModelInfo(Record):

@@ -2,7 +2,8 @@
 
 manifest.json    what was to be measured, and on what
 samples.jsonl    one line a request: the truth, everything else is derived
-launches.jsonl   one line a start of a runner
+launches.jsonl   one line a start of a runner; a second one of the same launch takes its place
+probes.jsonl     one line a place where an answer parted from plain's: what plain finds likely there
 sessions.jsonl   one line an uninterrupted stretch of measuring
 logs/            what the runners wrote
 """
@@ -18,7 +19,7 @@ from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
-from harness.records import SCHEMA_VERSION, Launch, Manifest, Record, Sample, Session
+from harness.records import SCHEMA_VERSION, Launch, Manifest, Probe, Record, Sample, Session
 
 try:
     import fcntl
@@ -28,10 +29,18 @@ except ImportError:  # Windows: two sweeps in one folder are then not noticed.
 MANIFEST = "manifest.json"
 SAMPLES = "samples.jsonl"
 LAUNCHES = "launches.jsonl"
+PROBES = "probes.jsonl"
 SESSIONS = "sessions.jsonl"
 LOGS = "logs"
+FILES: dict[type[Record], str] = {
+    Sample: SAMPLES,
+    Launch: LAUNCHES,
+    Probe: PROBES,
+    Session: SESSIONS,
+}
 
 R = TypeVar("R", bound=Record)
+Keyed = TypeVar("Keyed", Sample, Probe)
 
 
 class RunFolderError(Exception):
@@ -50,6 +59,7 @@ class RunData:
     launches: tuple[Launch, ...]
     samples: tuple[Sample, ...]
     sessions: tuple[Session, ...]
+    probes: tuple[Probe, ...] = ()
 
 
 class RunFolder:
@@ -93,7 +103,7 @@ class RunFolder:
 
     def _opened(self) -> RunFolder:
         try:
-            for name in (SAMPLES, LAUNCHES, SESSIONS):
+            for name in FILES.values():
                 # Unbuffered: a line is either with the system or was never written.
                 self._files[name] = (self.path / name).open("ab+", buffering=0)
             if fcntl is not None:
@@ -106,13 +116,13 @@ class RunFolder:
             raise RunFolderError(f"cannot write to {self.path}: {error.strerror}") from None
         return self
 
-    def add(self, record: Sample | Launch | Session) -> None:
+    def add(self, record: Sample | Launch | Probe | Session) -> None:
         """Append one line and hand it to the system.
 
         Raises:
             DiskError: it could not be written; the file ends with the line before.
         """
-        name = {Sample: SAMPLES, Launch: LAUNCHES, Session: SESSIONS}[type(record)]
+        name = FILES[type(record)]
         file = self._files[name]
         line = record.model_dump_json(exclude_none=True).encode() + b"\n"
         end = file.seek(0, os.SEEK_END)
@@ -171,9 +181,10 @@ def read_run(path: Path) -> RunData:
     """
     return RunData(
         manifest=_read_manifest(path),
-        launches=_read_lines(path / LAUNCHES, Launch),
+        launches=_latest(_read_lines(path / LAUNCHES, Launch)),
         samples=_distinct(path / SAMPLES, _read_lines(path / SAMPLES, Sample)),
         sessions=_read_lines(path / SESSIONS, Session),
+        probes=_distinct(path / PROBES, _read_lines(path / PROBES, Probe)),
     )
 
 
@@ -205,7 +216,7 @@ def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
     except OSError as error:
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
     records = []
-    again = "; under --resume it is measured again" if kind is Sample else ""
+    again = "; under --resume it is measured again" if kind in (Sample, Probe) else ""
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             records.append(kind.model_validate_json(line))
@@ -220,16 +231,21 @@ def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
     return tuple(records)
 
 
-def _distinct(file: Path, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    seen: dict[tuple[int, str, str, str, int], int] = {}
-    for number, sample in enumerate(samples, start=1):
-        if sample.key in seen:
+def _latest(launches: tuple[Launch, ...]) -> tuple[Launch, ...]:
+    """Each launch once, as its last line has it, in the order of the first lines."""
+    return tuple({launch.id: launch for launch in launches}.values())
+
+
+def _distinct(file: Path, records: tuple[Keyed, ...]) -> tuple[Keyed, ...]:
+    seen: dict[tuple[object, ...], int] = {}
+    for number, record in enumerate(records, start=1):
+        if record.key in seen:
             raise RunFolderError(
-                f"{file}, line {number}: the same request as line {seen[sample.key]}; "
+                f"{file}, line {number}: the same request as line {seen[record.key]}; "
                 "delete one of the two lines"
             )
-        seen[sample.key] = number
-    return samples
+        seen[record.key] = number
+    return records
 
 
 def _cut_partial_line(file: IO[bytes]) -> None:

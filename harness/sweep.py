@@ -10,11 +10,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from harness.differences import places_to_probe
 from harness.measure import Place, ServerLostError, measure
 from harness.plan import Batch, Plan
+from harness.probing import Prober
 from harness.records import Launch, Sample, Session
 from harness.run_folder import RunFolder
-from runners.base.contract import Message, Request, RequestError, Runner, RunnerError, Server
+from harness.spent import Spent
+from runners.base.contract import (
+    Message,
+    Request,
+    RequestError,
+    Review,
+    Runner,
+    RunnerError,
+    Server,
+)
 from workloads.prompts import Prompt
 
 WARM_UP = Request(
@@ -39,6 +50,9 @@ class Observer(Protocol):
 
     def measured(self, sample: Sample) -> None: ...
 
+    def probing(self, count: int) -> None:
+        """So many places where answers part from plain's are about to be looked at."""
+
 
 class Sweep:
     """One session of measuring a plan into a folder."""
@@ -55,8 +69,7 @@ class Sweep:
         self._sequence = 1 + max((sample.sequence for sample in earlier.samples), default=-1)
         self._launch_names = {launch.id for launch in earlier.launches}
         self._broken: set[str] = set()
-        self._loading_s = 0.0
-        self._waiting_s = 0.0
+        self._spent = Spent()
 
     async def run(self) -> None:
         """Measure everything that is not measured yet. Cancelling ends the runner, then itself.
@@ -72,14 +85,15 @@ class Sweep:
                 left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
                 if left:
                     await self._run_batch(replace(batch, prompts=left))
+            await self._probe()
             finished = True
         finally:
             self._folder.add(
                 Session(
                     started_at=started_at,
                     wall_s=time.perf_counter() - begun,
-                    loading_s=self._loading_s,
-                    waiting_s=self._waiting_s,
+                    loading_s=self._spent.loading_s,
+                    waiting_s=self._spent.waiting_s,
                     interrupted=not finished,
                 )
             )
@@ -125,12 +139,12 @@ class Sweep:
                     server = await runner.start(spec, log, self._plan.suite.start_timeout_s)
                 finally:
                     start_s = time.perf_counter() - begun
-                    self._loading_s += start_s
+                    self._spent.loading_s += start_s
                 try:
                     await _warm_up(server, timeout_s)
                 finally:
                     warmup_s = time.perf_counter() - begun - start_s
-                    self._waiting_s += warmup_s
+                    self._spent.waiting_s += warmup_s
             except RequestError as error:
                 reason = f"the warm-up request failed: {error}"
             except RunnerError as error:
@@ -148,10 +162,35 @@ class Sweep:
             if server is None or reason is not None:
                 self._broken.add(batch.arm.id)
                 return batch.prompts
-            return await self._measure_prompts(server, batch, name)
+            left = await self._measure_prompts(server, batch, name)
+            if not spec.speculation.is_plain:
+                await self._review(server, launch)
+            return left
         finally:
             if server is not None:
                 await server.stop()
+
+    async def _review(self, server: Server, launch: Launch) -> None:
+        """Note what the runner's own records say of the drafts: a line in place of the first."""
+        try:
+            async with asyncio.timeout(CHECK_S):
+                review = await server.review()
+        except Exception as error:  # Whatever it is, the samples are measured and stay.
+            review = Review(remark=f"its records could not be read: {error!r}")
+        if review != Review():
+            self._folder.add(launch.model_copy(update=vars(review)))
+
+    async def _probe(self) -> None:
+        """Ask plain decoding about the places where answers part from its own, if still to do."""
+        run = self._folder.read()
+        asked = {probe.key for probe in run.probes}
+        places = places_to_probe(
+            run.manifest.arms, run.samples, temperature=self._plan.suite.temperature
+        )
+        left = [p for p in places if p.key not in asked and p.arm not in self._broken]
+        if left:
+            self._observer.probing(len(left))
+            await Prober(self._plan, self._runners, self._folder, self._spent).probe(left)
 
     async def _measure_prompts(
         self, server: Server, batch: Batch, launch: str
@@ -182,9 +221,9 @@ class Sweep:
                 sample = error.sample
                 lost = sample.reason
             except asyncio.CancelledError:
-                self._waiting_s += time.perf_counter() - begun
+                self._spent.waiting_s += time.perf_counter() - begun
                 raise
-            self._waiting_s += sample.wall_s
+            self._spent.waiting_s += sample.wall_s
             self._add(sample)
             if lost is not None:
                 return batch.prompts[number:]

@@ -9,36 +9,27 @@ from dataclasses import dataclass, replace
 from harness.analysis.ceilings import Ceiling, Measured, trial_ceiling
 from harness.analysis.doubt import count_marks
 from harness.analysis.loops import find_loop
-from harness.analysis.lossless import Lossless, Verdict, compare
-from harness.analysis.pairing import ratios
+from harness.analysis.lossless import (
+    VOID,
+    Lossless,
+    Probes,
+    Verdict,
+    compare,
+    not_comparable,
+)
 from harness.analysis.settings import setting_names
+from harness.analysis.speculating import Speculating, speculating_of
 from harness.analysis.statistics import (
     Estimate,
     geometric_mean_estimate,
     median,
     median_estimate,
 )
+from harness.differences import places_to_probe
+from harness.pairing import ratios
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
 from harness.theory.ceiling import utilisation
-
-
-@dataclass(frozen=True)
-class Speculating:
-    """How the drafts of some samples fared, added up over all of their steps."""
-
-    acceptance_rate: float | None = None
-    """accepted / drafted."""
-    acceptance_length: float | None = None
-    """Tokens a decode step: the step that ended the prefill, and its token, are left out."""
-    drafted_per_step: float | None = None
-    accepted_per_position: tuple[float, ...] | None = None
-    """Share of the decode steps in which the draft's token 0, 1, … was accepted."""
-
-    @property
-    def found_nothing(self) -> bool:
-        """Nothing was drafted: text that never repeats itself gives n-grams nothing to find."""
-        return self.drafted_per_step == 0
 
 
 @dataclass(frozen=True)
@@ -87,9 +78,11 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     for sample in sorted(run.samples, key=lambda sample: sample.sequence):
         samples[sample.arm, sample.workload, sample.max_tokens].append(sample)
     workloads = dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
+    probes = _probes(run)
     return tuple(
         _summarise_trial(
             run,
+            probes,
             _Trial(
                 arm=arm,
                 setting=names[arm.id],
@@ -105,6 +98,13 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
         for max_tokens in run.manifest.suite.max_tokens
         for arm in run.manifest.arms
     )
+
+
+def _probes(run: RunData) -> Probes:
+    places = places_to_probe(
+        run.manifest.arms, run.samples, temperature=run.manifest.suite.temperature
+    )
+    return Probes({probe.key: probe for probe in run.probes}, {place.key for place in places})
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class _Trial:
         return [launch for launch in self.launches if launch.status == "failed"]
 
 
-def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
+def _summarise_trial(run: RunData, probes: Probes, trial: _Trial) -> TrialSummary:
     arm, ok = trial.arm, trial.ok
     row = TrialSummary(
         arm=arm,
@@ -150,7 +150,7 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
         ttft_s=None,
         prefill_rate=None,
         peak_memory=None,
-        lossless=Lossless(Verdict.NOT_COMPARABLE, reason="the setting failed"),
+        lossless=not_comparable("the setting failed"),
         ceiling=Ceiling(None, "the setting failed"),
         ceiling_share=None,
         loops=0,
@@ -158,9 +158,8 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
     )
     if row.failure is not None:
         return row
-    speculating = Speculating() if arm.method == "none" else _speculating(ok)
+    speculating = Speculating() if arm.method == "none" else speculating_of(ok)
     measured = Measured(_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
-    reference = _round_before(ok) if arm.is_plain else trial.plain
     decode_rate = median_estimate([s.decode_rate for s in ok if s.decode_rate is not None])
     ceiling = trial_ceiling(run, arm, measured)
     row = replace(
@@ -173,23 +172,38 @@ def _summarise_trial(run: RunData, trial: _Trial) -> TrialSummary:
         peak_memory=max(
             (s.runner_peak_memory for s in ok if s.runner_peak_memory is not None), default=None
         ),
-        lossless=compare(ok, reference, temperature=run.manifest.suite.temperature),
+        lossless=_lossless(run, probes, trial),
         ceiling=ceiling,
         ceiling_share=(
             utilisation(decode_rate.value, ceiling.rate) if decode_rate and ceiling.rate else None
         ),
-        loops=sum(find_loop(sample) is not None for sample in ok),
+        loops=0 if arm.synthetic else sum(find_loop(sample) is not None for sample in ok),
     )
     return replace(row, notes=_notes(row, trial))
 
 
+def _lossless(run: RunData, probes: Probes, trial: _Trial) -> Lossless:
+    if trial.arm.synthetic is not None:
+        return not_comparable(VOID)
+    return compare(
+        trial.ok,
+        _round_before(trial.ok) if trial.arm.is_plain else trial.plain,
+        temperature=run.manifest.suite.temperature,
+        probes=probes,
+    )
+
+
 def _failure(trial: _Trial) -> str | None:
     ok, method = trial.ok, trial.arm.method
+    if trial.arm.impossible is not None:
+        return trial.arm.impossible
     if ok:
         # A lookup may find nothing in one kind of text; drafts made by a model are always there.
         silent = not trial.drafts_elsewhere or not method.startswith("ngram")
         if method != "none" and silent and all(sample.drafted == 0 for sample in ok):
-            return f"asked for {method}, drafted nothing in {_requests(len(ok))}"
+            found = f"asked for {method}, drafted nothing in {_requests(len(ok))}"
+            remarks = [launch.remark for launch in trial.launches if launch.remark is not None]
+            return f"{found}; {_most_frequent(remarks)}" if remarks else found
         return None
     if trial.failed:
         return _reasons(trial.failed)
@@ -199,85 +213,50 @@ def _failure(trial: _Trial) -> str | None:
 
 def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
     ok, failed, lost = trial.ok, trial.failed, trial.lost
-    notes = []
+    notes = [] if row.arm.shortened is None else [row.arm.shortened]
     if failed:
         notes.append(f"{len(failed)} of {len(trial.samples)} failed: {_reasons(failed)}")
     if lost:
         notes.append(f"{len(lost)} of {len(trial.launches)} launches failed: {_reasons(lost)}")
+    notes += _doubts_of_the_runner(trial)
     if row.decode_rate is None:
         notes.append("every answer came in one burst, which has no decode rate")
     elif not row.arm.is_plain and row.speedup is None:
         notes.append("no plain sample of the same round and prompt to compare with")
     if row.speculating.found_nothing:
         notes.append(f"drafted nothing in {_requests(len(ok))}: this text has nothing to look up")
-    if row.speculating.acceptance_rate == 0:
+    if row.speculating.acceptance_rate == 0 and row.arm.synthetic is None:
         notes.append("every drafted token was rejected")
-    if row.arm.is_plain and row.lossless.verdict is Verdict.DIFFERENT:
+    if row.arm.is_plain and row.lossless.verdict in (Verdict.DIFFERENT, Verdict.NEAR_TIE):
         notes.append(
             f"plain decoding does not repeat itself: {row.lossless.differing} of "
             f"{row.lossless.compared} answers differ from the round before"
         )
     if row.loops:
-        notes.append(f"{row.loops} of {len(ok)} answers end in a loop, which is easy to draft")
+        notes.append(
+            f"{row.loops} of {len(ok)} answers end in a loop: easy to draft, so acceptance is "
+            "higher than on other text"
+        )
     notes += [f"{count} of {len(ok)}: {mark.value}" for mark, count in count_marks(ok).items()]
     if row.ceiling_share is not None and row.ceiling_share > 1:
         notes.append("faster than its ceiling: the bandwidth or the bytes per token are too low")
     return tuple(notes)
 
 
-def _speculating(samples: Sequence[Sample]) -> Speculating:
-    with_drafts = [
-        (s.accepted, s.drafted) for s in samples if s.accepted is not None and s.drafted is not None
-    ]
-    with_steps = [
-        (s.output_tokens - s.first_burst_tokens, s.steps)
-        for s in samples
-        if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
-    ]
-    with_both = [
-        (s.drafted, _drafting_steps(s))
-        for s in samples
-        if s.drafted is not None and s.steps is not None
-    ]
-    with_positions = [
-        (s.accepted_per_position, _drafting_steps(s))
-        for s in samples
-        if s.accepted_per_position is not None and s.steps is not None
-    ]
-    return Speculating(
-        acceptance_rate=_share(
-            sum(accepted for accepted, _ in with_drafts), sum(drafted for _, drafted in with_drafts)
-        ),
-        acceptance_length=_share(
-            sum(tokens for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
-        ),
-        drafted_per_step=_share(
-            sum(drafted for drafted, _ in with_both), sum(steps for _, steps in with_both)
-        ),
-        accepted_per_position=_positions(
-            [positions for positions, _ in with_positions],
-            sum(steps for _, steps in with_positions),
-        ),
-    )
-
-
-def _drafting_steps(sample: Sample) -> int:
-    """Steps that could draft: the one that ends the prefill only if it yielded several tokens."""
-    return (sample.steps or 0) - (0 if (sample.first_burst_tokens or 1) > 1 else 1)
-
-
-def _positions(counts: Sequence[tuple[int, ...]], steps: int) -> tuple[float, ...] | None:
-    if steps <= 0:
-        return None
-    width = max(map(len, counts))
-    return tuple(
-        sum(count[position] for count in counts if position < len(count)) / steps
-        for position in range(width)
-    )
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole > 0 else None
+def _doubts_of_the_runner(trial: _Trial) -> list[str]:
+    """What the runner's own records say against the row."""
+    asked = trial.arm.draft_tokens
+    limits = [launch.draft_limit for launch in trial.launches if launch.draft_limit is not None]
+    disagreements = [launch.disagreement for launch in trial.launches if launch.disagreement]
+    notes = []
+    if asked is not None and limits and min(limits) < asked:
+        notes.append(f"asked for k={asked}, the runner drafts at most {min(limits)}")
+    if disagreements:
+        notes.append(
+            f"the runner's records disagree in {len(disagreements)} of {len(trial.launches)} "
+            f"launches, so acceptance is doubtful: {_most_frequent(disagreements)}"
+        )
+    return notes
 
 
 def _depth(samples: Sequence[Sample]) -> float | None:
@@ -307,9 +286,12 @@ def _round_before(samples: Sequence[Sample]) -> list[Sample]:
 
 def _reasons(records: Sequence[Sample] | Sequence[Launch]) -> str:
     """The most frequent reason, and how many others there are."""
-    counts = Counter(record.reason or "no reason given" for record in records)
-    (reason, _), *others = counts.most_common()
-    return f"{reason} (further reasons: {len(others)})" if others else reason
+    return _most_frequent([record.reason or "no reason given" for record in records])
+
+
+def _most_frequent(texts: Sequence[str]) -> str:
+    (text, _), *others = Counter(texts).most_common()
+    return f"{text} (further reasons: {len(others)})" if others else text
 
 
 def _requests(count: int) -> str:

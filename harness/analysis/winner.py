@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.analysis.pairing import ratios
 from harness.analysis.statistics import (
     LEAST_ROUNDS,
     geometric_mean_estimate,
     is_proven_gain,
 )
 from harness.analysis.summary import TrialSummary
+from harness.pairing import ratios
 from harness.records import Sample
 from harness.run_folder import RunData
 
@@ -55,7 +55,7 @@ def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, .
     A winner's whole interval lies above 1, and so does the wider one that allows for its being
     the best of several (Bonferroni's: of n settings, each with 1/n of the chance to err). A
     setting that had every drafted token rejected cannot be faster for its drafts, so it does not
-    win whatever its intervals say.
+    win whatever its intervals say. Settings whose drafts are accepted by draw take no part.
     """
     return tuple(
         _decide(
@@ -66,6 +66,7 @@ def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, .
                 for row in rows
                 if row.arm.baseline == plain.arm.id
                 and not row.arm.is_plain
+                and row.arm.synthetic is None
                 and (row.workload, row.max_tokens) == (plain.workload, plain.max_tokens)
             ],
         )

@@ -83,6 +83,12 @@ class SweepProgress:
             self._rates.append(sample.decode_rate)
             self._describe(f"{sample.decode_rate:.1f} tok/s")
 
+    def probing(self, count: int) -> None:
+        self._end_launch()
+        places = "1 first difference" if count == 1 else f"{count} first differences"
+        self._progress.update(self._task, description=f"probing {places}")
+        self._line(f"probing {places} from plain decoding")
+
     def _end_launch(self) -> None:
         if self._rates and not self._live:
             middle = sorted(self._rates)[len(self._rates) // 2]

@@ -26,6 +26,9 @@ DRAFT = "models/draft.gguf"
 PLAIN_TOKENS = tuple((7 * index + index**2) % 1009 for index in range(64))
 """An answer that does not repeat itself."""
 
+OF_THE_MANIFEST = {"prompts", "runners"}
+"""Fields that the suite has too, by the same name and with another meaning."""
+
 MACHINE = Machine(
     system="Linux 6.1 x86_64",
     python="3.11.7",
@@ -164,7 +167,9 @@ def make_manifest(arms: Sequence[Arm], samples: Iterable[Sample], **changes: obj
         "repeats": max((sample.round for sample in samples), default=1),
         "max_tokens": tuple(dict.fromkeys(sample.max_tokens for sample in samples)) or (128,),
     }
-    asked = {key: changes.pop(key) for key in set(changes) & set(Suite.model_fields) - {"prompts"}}
+    asked = {
+        key: changes.pop(key) for key in set(changes) & set(Suite.model_fields) - OF_THE_MANIFEST
+    }
     values = {
         "decodebench": "0.1.0",
         "created_at": "2026-01-01T00:00:00Z",

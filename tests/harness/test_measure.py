@@ -109,13 +109,30 @@ async def test_counters_fill_what_the_response_does_not_say() -> None:
     assert sample.prompt_tokens is None
 
 
-async def test_the_response_wins_over_the_counters() -> None:
-    completion = Completion(1.0, 1, "stop", drafted=9, accepted=0, steps=1)
+async def test_steps_of_the_response_win_over_the_counters() -> None:
+    completion = Completion(1.0, 1, "stop", drafted=4, accepted=3, steps=1)
     sample = await measure(Scripted(BURST, completion), ASK, PLACE, keep_text=False)
-    assert (sample.drafted, sample.accepted, sample.steps) == (9, 0, 1)
+    assert sample.status == "ok"
+    assert (sample.drafted, sample.accepted, sample.steps) == (4, 3, 1)
     assert sample.text is None
     assert sample.tokens is None
     assert sample.text_sha256 is not None
+
+
+@pytest.mark.parametrize(
+    ("drafted", "accepted", "reason"),
+    [
+        (9, 3, "the response says 9 tokens were drafted, the counters say 4"),
+        (4, 0, "the response says 0 tokens were accepted, the counters say 3"),
+        (None, 2, "the response says 2 tokens were accepted, the counters say 3"),
+    ],
+)
+async def test_drafts_that_two_sources_count_differently_fail_the_sample(
+    drafted: int | None, accepted: int, reason: str
+) -> None:
+    completion = Completion(1.0, 1, "stop", drafted=drafted, accepted=accepted)
+    sample = await measure(Scripted(BURST, completion), ASK, PLACE, keep_text=True)
+    assert (sample.status, sample.reason) == ("failed", reason)
 
 
 async def test_tokens_that_do_not_add_up_fail_the_sample() -> None:

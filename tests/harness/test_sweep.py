@@ -37,6 +37,9 @@ class Recorder:
     def measured(self, sample: Sample) -> None:
         self.samples.append(sample)
 
+    def probing(self, count: int) -> None:
+        self.probed = count
+
 
 def plan_of(**changes: Any) -> Plan:
     args = FAST | changes.pop("args", {})

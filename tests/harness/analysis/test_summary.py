@@ -228,7 +228,7 @@ def test_loops_doubts_and_rejections_are_notes():
     assert row.loops == 6
     assert row.notes == (
         "every drafted token was rejected",
-        "6 of 6 answers end in a loop, which is easy to draft",
+        "6 of 6 answers end in a loop: easy to draft, so acceptance is higher than on other text",
         "6 of 6: prompt partly from a cache",
     )
 

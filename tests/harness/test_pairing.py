@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.pairing import pairs, ratios
+from harness.pairing import pairs, ratios
 from tests.harness.builders import make_arm, make_sample, make_samples
 
 PLAIN = make_arm()

@@ -1,0 +1,82 @@
+"""How drafts fared: acceptance rate, acceptance length, drafts a step, acceptance by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.records import Sample
+
+
+@dataclass(frozen=True)
+class Speculating:
+    """How the drafts of some samples fared, added up over all of their steps."""
+
+    acceptance_rate: float | None = None
+    """accepted / drafted."""
+    acceptance_length: float | None = None
+    """Tokens a decode step: the step that ended the prefill, and its token, are left out."""
+    drafted_per_step: float | None = None
+    accepted_per_position: tuple[float, ...] | None = None
+    """Share of the decode steps in which the draft's token 0, 1, … was accepted."""
+
+    @property
+    def found_nothing(self) -> bool:
+        """Nothing was drafted: text that never repeats itself gives n-grams nothing to find."""
+        return self.drafted_per_step == 0
+
+
+def speculating_of(samples: Sequence[Sample]) -> Speculating:
+    """Add up what the samples tell; what none of them tells is None."""
+    with_drafts = [
+        (s.accepted, s.drafted) for s in samples if s.accepted is not None and s.drafted is not None
+    ]
+    with_steps = [
+        (s.output_tokens - s.first_burst_tokens, s.steps)
+        for s in samples
+        if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
+    ]
+    with_both = [
+        (s.drafted, _drafting_steps(s))
+        for s in samples
+        if s.drafted is not None and s.steps is not None
+    ]
+    with_positions = [
+        (s.accepted_per_position, _drafting_steps(s))
+        for s in samples
+        if s.accepted_per_position is not None and s.steps is not None
+    ]
+    return Speculating(
+        acceptance_rate=_share(
+            sum(accepted for accepted, _ in with_drafts), sum(drafted for _, drafted in with_drafts)
+        ),
+        acceptance_length=_share(
+            sum(tokens for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
+        ),
+        drafted_per_step=_share(
+            sum(drafted for drafted, _ in with_both), sum(steps for _, steps in with_both)
+        ),
+        accepted_per_position=_positions(
+            [positions for positions, _ in with_positions],
+            sum(steps for _, steps in with_positions),
+        ),
+    )
+
+
+def _drafting_steps(sample: Sample) -> int:
+    """Steps that could draft: the one that ends the prefill only if it yielded several tokens."""
+    return (sample.steps or 0) - (0 if (sample.first_burst_tokens or 1) > 1 else 1)
+
+
+def _positions(counts: Sequence[tuple[int, ...]], steps: int) -> tuple[float, ...] | None:
+    if steps <= 0:
+        return None
+    width = max(map(len, counts))
+    return tuple(
+        sum(count[position] for count in counts if position < len(count)) / steps
+        for position in range(width)
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole > 0 else None

@@ -1,0 +1,103 @@
+"""Where answers part from plain decoding's, and which of these places are worth a probe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.pairing import pairs
+from harness.records import Arm, Sample
+
+MOST_PROBES = 8
+"""Places that are probed for one arm on one workload: each costs a prefill."""
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """What two answers have in common, and the token that each wrote next."""
+
+    written: tuple[int, ...]
+    token: int | None
+    """The arm's; None: its answer ends here."""
+    plain_token: int | None
+    """Plain's; None: its answer ends here."""
+
+    @property
+    def written_sha256(self) -> str:
+        """Of the ids, in decimal and parted by commas."""
+        return hashlib.sha256(",".join(map(str, self.written)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere in an answer, and the plain arm to be asked what it finds likely there."""
+
+    arm: str
+    workload: str
+    prompt: str
+    written: tuple[int, ...]
+    written_sha256: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """The key of the `Probe` that answers it."""
+        return (self.arm, self.workload, self.prompt, self.written_sha256)
+
+
+def first_difference(tokens: Sequence[int], plain_tokens: Sequence[int]) -> FirstDifference | None:
+    """Where two sequences part: an answer that merely ends earlier parts at its end."""
+    shorter = min(len(tokens), len(plain_tokens))
+    at = next((n for n in range(shorter) if tokens[n] != plain_tokens[n]), shorter)
+    if at == len(tokens) == len(plain_tokens):
+        return None
+    return FirstDifference(
+        written=tuple(tokens[:at]),
+        token=tokens[at] if at < len(tokens) else None,
+        plain_token=plain_tokens[at] if at < len(plain_tokens) else None,
+    )
+
+
+def place_of(plain: Sample, difference: FirstDifference) -> Place:
+    """Where to look at a difference from this plain answer."""
+    return Place(
+        arm=plain.arm,
+        workload=plain.workload,
+        prompt=plain.prompt,
+        written=difference.written,
+        written_sha256=difference.written_sha256,
+    )
+
+
+def places_to_probe(
+    arms: Iterable[Arm], samples: Sequence[Sample], *, temperature: float
+) -> tuple[Place, ...]:
+    """The first differences of all arms from plain decoding, each place once.
+
+    Of one arm on one workload at most `MOST_PROBES`, by round, answer length and prompt, so that
+    the same samples give the same places. None of sampled answers, which differ anyway, and none
+    of arms whose drafts are accepted by draw, whose text is void.
+    """
+    if temperature > 0:
+        return ()
+    ordered = sorted(samples, key=lambda s: (s.workload, s.round, s.max_tokens, s.prompt))
+    of_arm: dict[str, list[Sample]] = {}
+    for sample in ordered:
+        of_arm.setdefault(sample.arm, []).append(sample)
+    chosen: dict[tuple[str, str, str, str], Place] = {}
+    for arm in arms:
+        if arm.is_plain or arm.synthetic is not None:
+            continue
+        own: dict[str, set[tuple[str, str, str, str]]] = {}
+        for sample, plain in pairs(of_arm.get(arm.id, ()), of_arm.get(arm.baseline, ())):
+            if plain is None or sample.tokens is None or plain.tokens is None:
+                continue
+            difference = first_difference(sample.tokens, plain.tokens)
+            if difference is None:
+                continue
+            place = place_of(plain, difference)
+            keys = own.setdefault(place.workload, set())
+            if place.key in keys or len(keys) < MOST_PROBES:
+                keys.add(place.key)
+                chosen.setdefault(place.key, place)
+    return tuple(chosen.values())
