@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
-from harness.models.read import read_facts
 from harness.plan import Plan
 from harness.theory.ceiling import decode_ceiling
 from runners.base.contract import Runner
@@ -48,16 +46,16 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
     Raises:
         ModelFileError: a model cannot be read.
     """
-    if not all(runners[arm.runner].needs_model for arm in plan.arms):
+    if not all(runners[arm.runner].needs_model for arm in plan.measured):
         return Estimate(None, "the runner invents its answers")
-    models = {arm.model: read_facts(Path(str(arm.model))) for arm in plan.arms}
+    models = {arm.model: plan.shelf.file(str(arm.model)).facts for arm in plan.measured}
     gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]
     try:
         bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
     except BandwidthError as error:
         return Estimate(None, str(error))
     total = 0.0
-    for arm in plan.arms:
+    for arm in plan.measured:
         facts = models[arm.model]
         total += STARTING_S + facts.tensor_bytes / LOADING_BYTES_PER_S
         per_token = 1 / (

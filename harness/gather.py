@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from harness.suite import (
     SuiteError,
     Value,
     make_suite,
+    place_of,
+    shown,
 )
-from harness.suite_file import anchored_path, anchored_workloads, read_suite
-from runners.base.contract import Runner
-from runners.registry import make_runner
+from harness.suite_file import anchored_path, anchored_program, anchored_workloads, read_suite
+from runners.base.contract import Runner, UsageError
+from runners.registry import KINDS, make_runner
+
+LLAMA_CPP = "llama.cpp"
 
 
 def gather(
@@ -27,7 +32,8 @@ def gather(
 ) -> tuple[Suite, dict[str, Runner]]:
     """The suite that file and flags ask for, and every runner it names.
 
-    `base` is the suite of a run to go on with: it takes the place of file and defaults.
+    `flags` are keys of the suite, and `llama_server`: the program of the runner llama.cpp. `base`
+    is the suite of a run to go on with: it takes the place of file and defaults.
 
     Raises:
         SuiteError: a key, a value or a flag is wrong.
@@ -37,7 +43,7 @@ def gather(
         settings: dict[str, Any] = base.model_dump()
     else:
         settings = {} if suite_file is None else read_suite(suite_file)
-    settings |= flags
+    settings |= {key: value for key, value in flags.items() if key != "llama_server"}
     # Paths absolute, so that --resume finds them from any folder.
     for key in ("model", "draft_model"):
         if key in flags:
@@ -46,27 +52,73 @@ def gather(
     if "workloads" in flags:
         settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
     where = "" if suite_file is None else str(suite_file)
+    if "llama_server" in flags:
+        program = anchored_program(Path.cwd(), flags["llama_server"], "--llama-server")
+        build = {"runner": LLAMA_CPP, "program": program}
+        settings["runners"] = {**_table(settings, "runners", where), LLAMA_CPP: build}
     given_args = dict(_runner_arg(text) for text in runner_args)
     if given_args:
-        args = settings.get("args", {})
-        if not isinstance(args, Mapping):
-            raise SuiteError(f"{where}: args: expected a table, not {args!r:.80}")
-        settings["args"] = {**args, **given_args}
+        settings["args"] = {**_table(settings, "args", where), **given_args}
     flagged = {*((name,) for name in flags), *(("args", name) for name in given_args)}
+    if "llama_server" in flags:
+        flagged.add(("runners", LLAMA_CPP))
     # Validated once before the defaults, which must be able to rely on the types.
     checked = make_suite(settings, where, flagged)
+    _check_builds(checked, where)
     names = [checked.runner, *(arm.runner for arm in checked.arm if arm.runner is not None)]
     runners = {name: _runner(name, checked) for name in names}
+    if "llama_server" in flags and LLAMA_CPP not in runners:
+        raise SuiteError(f"--llama-server is for the runner {LLAMA_CPP}, which nothing here uses")
     if base is None:
         needs_model = any(runner.needs_model for runner in runners.values())
         settings = with_defaults(settings, needs_model=needs_model)
     return make_suite(settings, where, flagged), runners
 
 
+def _table(settings: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    """What the file has under `key`.
+
+    Raises:
+        SuiteError: it is no table.
+    """
+    table = settings.get(key, {})
+    if not isinstance(table, Mapping):
+        raise SuiteError(f"{where}: {key}: expected a table, not {shown(table)}")
+    return table
+
+
+def _check_builds(suite: Suite, where: str) -> None:
+    """Refuse builds of no known kind, and names of one kind for builds of another.
+
+    Raises:
+        SuiteError: says which.
+    """
+    for name, build in suite.runners.items():
+        place = f"{where}: {place_of(('runners', name))}"
+        if build.runner not in KINDS:
+            near = difflib.get_close_matches(build.runner.lower(), KINDS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise SuiteError(
+                f"{place}, runner: there is no {shown(build.runner)}; {hint}known: "
+                f"{', '.join(KINDS)}"
+            )
+        if name in KINDS and name != build.runner:
+            raise SuiteError(f"{place} is a build of {build.runner}: give it a name of its own")
+
+
 def _runner(name: str, suite: Suite) -> Runner:
-    """A runner by the suite's own name for a build of it, or by its kind."""
+    """A runner by the suite's own name for a build of it, or by its kind.
+
+    Raises:
+        UsageError: there is neither.
+    """
     if (build := suite.runners.get(name)) is not None:
         return make_runner(build.runner, build.program)
+    if name not in KINDS and suite.runners:
+        known = [*suite.runners, *(kind for kind in KINDS if kind not in suite.runners)]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"unknown runner {shown(name)}; {hint}known: {', '.join(known)}")
     return make_runner(name)
 
 

@@ -12,9 +12,9 @@ from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
 from harness.models.errors import reading
 from harness.models.gguf import model_files
-from harness.models.read import read_facts
 from harness.plan import Plan
 from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
+from harness.suite import Suite
 from runners.base.contract import Missing, Runner, UsageError
 
 
@@ -41,7 +41,7 @@ def make_manifest(
         ModelFileError: a model cannot be read.
     """
     used = dict.fromkeys(arm.runner for arm in plan.arms)
-    runner_infos = tuple(_runner_info(name, runners[name]) for name in used)
+    runner_infos = tuple(_runner_info(name, runners[name], plan.suite) for name in used)
     models = read_models(plan, runners, tell)
     machine = read_machine()
     if measure:
@@ -83,7 +83,7 @@ def read_models(
         for path in (arm.model, arm.draft_model)
         if path is not None
     )
-    facts = {path: read_facts(Path(path)) for path in paths}
+    facts = {path: plan.shelf.file(path).facts for path in paths}
     infos = []
     for path in paths:
         tell(f"hashing {Path(path).name}")
@@ -146,12 +146,15 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _runner_info(name: str, runner: Runner) -> RunnerInfo:
+def _runner_info(name: str, runner: Runner, suite: Suite) -> RunnerInfo:
     found = runner.find()
     if isinstance(found, Missing):
         raise UsageError(f"{name}: {found.reason}; {found.advice}")
+    build = suite.runners.get(name)
     return RunnerInfo(
         name=name,
+        kind=name if build is None else build.runner,
+        program=None if build is None else build.program,
         version=found.version,
         where=found.where,
         acceptance_source=found.acceptance_source,

@@ -21,6 +21,8 @@ from pydantic import (
 
 from runners.base.speculation import METHODS, PLAIN, SyntheticAcceptance, parts_of
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Of a suite and of a build: it becomes part of the names of files."""
 MOST_DRAFT_TOKENS = 512
 MOST_LINES = 3
 """Of one message: who mistook one key needs to read no more."""
@@ -160,6 +162,7 @@ DraftTokens = Annotated[
 ]
 MaxTokens = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
+BuildName = Annotated[str, Field(pattern=NAME)]
 Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(_prompt_count)]
 
@@ -173,7 +176,7 @@ class RunnerSpec(_Strict):
 
     runner: str
     """The kind: 'llama.cpp', …"""
-    program: str
+    program: str = Field(min_length=1)
     """The binary or command: a path, or a name to be found on PATH."""
 
 
@@ -202,9 +205,9 @@ class ArmSpec(_Strict):
 class Suite(_Strict):
     """Everything a sweep needs. Relative paths of a suite file are relative to the file."""
 
-    name: str = Field(default="sweep", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(default="sweep", pattern=NAME)
     runner: str = "llama.cpp"
-    runners: dict[str, RunnerSpec] = {}
+    runners: dict[BuildName, RunnerSpec] = {}
     """Builds by names of their own; 'llama.cpp' here takes the place of the one found."""
     model: Path | None = None
     draft_model: Path | None = None
@@ -268,13 +271,22 @@ def make_suite(
 
 def place_of(at: Location) -> str:
     """('arm', 0, 'draft_tokens', 2) -> '[[arm]] number 1, draft_tokens'."""
+    if at[0] == "runners" and len(at) > 1:
+        key = at[2] if len(at) > 2 and at[2] != "[key]" else ""
+        return f"[runners.{shown_name(str(at[1]))}]{f', {key}' if key else ''}"
     if at[0] == "arm" and len(at) > 1 and isinstance(at[1], int):
         rest = f", {place_of(at[2:])}" if len(at) > 2 else ""
         return f"[[arm]] number {at[1] + 1}{rest}"
     return f"args, {at[1]}" if at[0] == "args" and len(at) > 1 else str(at[0])
 
 
+def shown_name(name: str) -> str:
+    """A name of the user's for a message of one line: as it is, but for what is none."""
+    return name if re.fullmatch(NAME, name) else shown(name)
+
+
 _FLAGS = {
+    "runners": "--llama-server",
     "methods": "--method",
     "workloads": "--workload",
     "args": "--runner-arg",
@@ -293,8 +305,9 @@ def _flag(at: Location) -> str:
 
 def _words(kind: str, fault: Any) -> str:
     if kind == "extra_forbidden":
-        inside_arm = len(fault["loc"]) > 1
-        known = ArmSpec.model_fields if inside_arm else Suite.model_fields
+        tables: Mapping[object, type[BaseModel]] = {"arm": ArmSpec, "runners": RunnerSpec}
+        inside = len(fault["loc"]) > 1
+        known = (tables.get(fault["loc"][0], Suite) if inside else Suite).model_fields
         key = str(fault["loc"][-1])
         near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,11 @@ def _anchored(folder: Path, data: Mapping[str, Any], place: str) -> dict[str, An
     for key in ("model", "draft_model"):
         if isinstance(moved.get(key), str):
             moved[key] = anchored_path(folder, moved[key], f"{place}: {key}")
+    if isinstance(moved.get("runners"), dict):
+        moved["runners"] = {
+            name: _with_anchored_program(folder, build, f"{place}: {place_of(('runners', name))}")
+            for name, build in moved["runners"].items()
+        }
     if isinstance(moved.get("arm"), list):
         moved["arm"] = [
             _anchored(folder, arm, f"{place}: {place_of(('arm', number))}")
@@ -59,6 +65,22 @@ def anchored_path(folder: Path, path: str, place: str) -> str:
         return str(folder / Path(path).expanduser())
     except RuntimeError as error:
         raise SuiteError(f"{place}: {shown(path)}: {str(error).rstrip('.')}") from None
+
+
+def _with_anchored_program(folder: Path, build: object, place: str) -> object:
+    if not (isinstance(build, dict) and isinstance(build.get("program"), str)):
+        return build
+    return {**build, "program": anchored_program(folder, build["program"], f"{place}, program")}
+
+
+def anchored_program(folder: Path, program: str, place: str) -> str:
+    """A path as an absolute one; a bare name as it is, to be looked up on PATH.
+
+    Raises:
+        SuiteError: as `anchored_path`.
+    """
+    is_path = "/" in program or os.sep in program or program.startswith("~")
+    return anchored_path(folder, program, place) if is_path else program
 
 
 def anchored_workloads(folder: Path, names: object) -> object:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.estimate import estimate
+from harness.feasible import left_out
 from harness.plan import Plan
 from harness.report.escape import clean
 from runners.base.contract import Runner
@@ -45,11 +46,16 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
         table.add_column(heading)
     for arm in plan.arms:
         baseline = "" if arm.is_plain else arm.baseline
+        if arm.impossible is not None:
+            baseline = "never: it cannot work"
         table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))
     console.print(table)
+    shortened = [f"{arm.id}: {arm.shortened}" for arm in plan.arms if arm.shortened is not None]
+    cannot = [f"cannot work: {line}" for line in left_out(plan.arms)]
     lines = [
+        *(["", *shortened, *cannot] if shortened or cannot else []),
         "",
-        f"{len(plan.arms)} arms in {plan.suite.repeats} rounds: {plan.launches} launches",
+        f"{len(plan.measured)} arms in {plan.suite.repeats} rounds: {plan.launches} launches",
         f"{plan.trials} trials: each arm on each workload at each answer length",
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
         f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens; "

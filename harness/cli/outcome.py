@@ -35,7 +35,8 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
         ) from None
     rows = summarise(run)
     manifest = run.manifest
-    planned = len(manifest.arms) * manifest.suite.repeats
+    possible = [arm for arm in manifest.arms if arm.impossible is None]
+    planned = len(possible) * manifest.suite.repeats
     planned *= len(manifest.prompts) * len(manifest.suite.max_tokens)
     failed = len(run.samples) < planned or any(row.failed or row.failure for row in rows)
     if as_json:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.aliases import with_old_spellings
 from harness.cli.errors import FAILED, INTERRUPTED, USAGE, complain, reported
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ HOW = "How to measure"
 WHERE = "Where to put it"
 
 
+@with_old_spellings
 def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     suite: Annotated[
         Path | None,
@@ -33,6 +35,15 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="NAME", help="llama.cpp (the default), or mock.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    llama_server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A llama-server binary of your own, or its name on PATH. "
+            "Default: the embedded server.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     model: Annotated[
@@ -52,7 +63,8 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="NAME[,NAME]",
             help="Way of speculating: draft-model, mtp, ngram-simple, ngram-mod, … Give it "
-            "several times, or with commas. Plain decoding is always measured too. "
+            "several times, or with commas; two joined by + are a chain, as in ngram-mod+mtp. "
+            "Plain decoding is always measured too. "
             "`bench doctor` lists what each runner can do.",
             rich_help_panel=WHAT,
         ),
@@ -62,6 +74,16 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="K",
             help="Draft lengths, such as 1-4,6,8. Default: 2,4,8 (demo: 4,8,12).",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    synthetic_acceptance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH|RATES",
+            help="Accept drafts by draw: a mean of tokens a step such as 2.5, or the rate of each "
+            "place of the draft as in 0.9,0.6,0.3. It measures the machine apart from the "
+            "drafter; the text is void.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -183,10 +205,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     """
     flags = {
         "runner": runner,
+        "llama_server": llama_server,
         "model": None if model is None else str(model),
         "draft_model": None if draft_model is None else str(draft_model),
         "methods": _joined(method),
         "draft_tokens": draft_tokens,
+        "synthetic_acceptance": synthetic_acceptance,
         "workloads": _joined(workload),
         "prompts": prompts,
         "max_tokens": max_tokens,
@@ -230,6 +254,7 @@ def _run(
     from harness.cli.dry_run import show_plan  # noqa: PLC0415
     from harness.cli.outcome import show_outcome  # noqa: PLC0415
     from harness.cli.progress import SweepProgress  # noqa: PLC0415
+    from harness.feasible import left_out  # noqa: PLC0415
     from harness.gather import gather  # noqa: PLC0415
     from harness.manifest import differences, make_manifest  # noqa: PLC0415
     from harness.plan import make_plan  # noqa: PLC0415
@@ -252,6 +277,8 @@ def _run(
     path = resume or out or Path("results") / f"{suite.name}-{stamp}"
     if resume is None:
         check_free(path)
+    for line in left_out(plan.arms):
+        complain(f"left out, since it cannot work: {line}")
     with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
         command = ["bench", *sys.argv[1:]]
         manifest = make_manifest(plan, runners, command, progress.tell, measure=old is None)

@@ -11,9 +11,14 @@ class ModelFileError(Exception):
     """The file is missing, is no model file, or is cut off; the text says which."""
 
 
+def printable(text: str) -> str:
+    """A text for a message of one line: characters that a terminal acts on are written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def shown(path: Path) -> str:
-    """A path for a message of one line: characters that a terminal acts on are written out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+    """A path for a message of one line."""
+    return printable(str(path))
 
 
 @contextmanager

@@ -5,6 +5,23 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 
+class DrafterFacts(BaseModel):
+    """What a file says of a model that can do nothing but draft for another one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target_layers: tuple[int, ...] | None = None
+    """Layers of the target whose hidden states it reads; None where the file does not say."""
+    target_width: int | None = None
+    """Length of those hidden states; None where the file does not say."""
+    block_size: int | None = None
+    """Tokens of the block that it was trained on, the last accepted token's included."""
+    markov_head: bool = False
+    """DSpark: each token of a block also depends on the one before it."""
+    anchor_first: bool = True
+    """DSpark: the place of the last accepted token drafts too: a whole block comes of it."""
+
+
 class ModelFacts(BaseModel):
     """Facts of one model, read from its header alone. Sizes in bytes."""
 
@@ -21,6 +38,8 @@ class ModelFacts(BaseModel):
     """Bytes of weights that one token's forward pass reads (MoE: the chosen experts)."""
     layers: int
     """MTP layers not counted."""
+    width: int | None = None
+    """Length of a hidden state (the embedding length); None where the file does not say."""
     vocabulary: int
     training_context: int | None
     kv_bytes_per_token: int
@@ -31,6 +50,12 @@ class ModelFacts(BaseModel):
     """Bytes of all routed experts together, of which `active_bytes` counts the used share."""
     mtp_layers: int = 0
     """Multi-token-prediction layers whose tensors really are in the file."""
+    mtp_declared: int = 0
+    """Multi-token-prediction layers that the metadata names, whether or not they are there."""
+    mtp_only: bool = False
+    """The file holds MTP heads without the model that they belong to."""
     mtp_active_bytes: int = 0
     """Bytes that drafting one token with an MTP layer reads, the output matrix included."""
     chat_template: bool = False
+    drafter: DrafterFacts | None = None
+    """Only of an architecture that drafts for another model: eagle3, dflash."""

@@ -11,9 +11,9 @@ import math
 import mmap
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.models.errors import ModelFileError, reading, shown
 
@@ -69,6 +69,17 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Strings:
+    """Where an array of strings lies in a file; each is its length, eight bytes, and its text."""
+
+    begin: int
+    end: int
+    """In bytes from the start of the file."""
+    count: int
+    order: Literal["<", ">"]
+
+
+@dataclass(frozen=True)
 class Header:
     """What a GGUF file says of itself. Arrays of strings and long arrays are only counted."""
 
@@ -76,6 +87,8 @@ class Header:
     values: dict[str, Value]
     lengths: dict[str, int]
     """Items of every array, kept or not."""
+    strings: dict[str, Strings]
+    """Every array of strings, for who wants to read one after all."""
     tensors: tuple[Tensor, ...]
     data_offset: int
     """Where the tensor data starts, in bytes from the start of the file."""
@@ -100,7 +113,7 @@ def read_model(path: Path) -> Header:
             f"-00001-of-{count:05}.gguf: give the parts their original names"
         )
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
-    return Header(first.version, first.values, first.lengths, tensors, first.data_offset)
+    return replace(first, tensors=tensors)
 
 
 def read_header(path: Path) -> Header:
@@ -154,8 +167,9 @@ class _Reader:
         self._data = data
         self._name = name
         self._at = len(MAGIC)
-        self._order = "<"
-        self._strings = 0
+        self._order: Literal["<", ">"] = "<"
+        self._stepped_over = 0
+        self._strings: dict[str, Strings] = {}
 
     def header(self) -> Header:
         version = self._version()
@@ -175,7 +189,7 @@ class _Reader:
                 f"{self._name} is cut off: its header describes {end} bytes, "
                 f"the file has {len(self._data)}; download it again"
             )
-        return Header(version, values, lengths, tensors, data_offset)
+        return Header(version, values, lengths, self._strings, tensors, data_offset)
 
     def _version(self) -> int:
         version = self._u32()
@@ -212,7 +226,9 @@ class _Reader:
         """The items where they are few and numbers, and their count."""
         kind, count = self._u32(), self._u64()
         if kind == _STRING:
+            begin = self._at
             self._skip_strings(count)
+            self._strings[key] = Strings(begin, self._at, count, self._order)
             return None, count
         code = self._scalar(kind, key)
         begin = self._move(count * struct.calcsize(f"<{code}"))
@@ -221,10 +237,10 @@ class _Reader:
         return struct.unpack_from(f"{self._order}{count}{code}", self._data, begin), count
 
     def _skip_strings(self, count: int) -> None:
-        self._strings += count
+        self._stepped_over += count
         if count * 8 > len(self._data) - self._at:
             raise self._cut_off()
-        if self._strings > MOST_STRINGS:
+        if self._stepped_over > MOST_STRINGS:
             raise self._damaged(f"its header claims an array of {count} strings")
         # The one hot loop: a vocabulary and its merges are up to a million strings.
         data, at, size = self._data, self._at, len(self._data)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Collection, Iterable
 
-from harness.models.errors import ModelFileError, shown
-from harness.models.facts import ModelFacts
-from harness.models.gguf import Header, Tensor, read_model
+from harness.models.errors import ModelFileError
+from harness.models.facts import DrafterFacts, ModelFacts
+from harness.models.gguf import Header, Tensor
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
@@ -29,16 +28,23 @@ at the whole context, the others at a window (llama.cpp, `set_swa_pattern` in sr
 
 F16_BYTES = 2
 
+DRAFTERS = frozenset({"eagle3", "dflash"})
+MTP_SIDECARS = frozenset({"gemma4-assistant"})
+"""Architectures of MTP heads in a file of their own that has a first layer like any other model."""
+
+DEFAULT_BLOCK = 16
+"""Of a DFlash file that does not say its block size (llama.cpp, common/speculative.cpp)."""
+
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
-def gguf_facts(path: Path) -> ModelFacts:
-    """The facts of a GGUF model.
+def gguf_facts(header: Header, name: str) -> ModelFacts:
+    """The facts of a GGUF model; `name` is what messages call the file.
 
     Raises:
-        ModelFileError: as `read_model`, or the file holds no language model.
+        ModelFileError: the file holds no language model, or contradicts itself.
     """
-    return _Facts(read_model(path), shown(path)).facts()
+    return _Facts(header, name).facts()
 
 
 class _Facts:
@@ -83,6 +89,7 @@ class _Facts:
             tensor_bytes=sum(tensor.bytes for tensor in tensors),
             active_bytes=self._active(read),
             layers=self._blocks - self._nextn,
+            width=self._integer("embedding_length", 0) or None,
             vocabulary=self._vocabulary(),
             training_context=self._integer("context_length", 0) or None,
             kv_bytes_per_token=self._kv_bytes(main),
@@ -90,8 +97,33 @@ class _Facts:
             experts_used=self._experts_used or None,
             expert_bytes=sum(tensor.bytes for tensor in read if self._is_expert(tensor)),
             mtp_layers=mtp_layers,
+            mtp_declared=self._nextn,
+            mtp_only=self._holds_heads_alone(names),
             mtp_active_bytes=self._mtp_active(mtp_layers),
             chat_template="tokenizer.chat_template" in values,
+            drafter=self._drafter(names) if self._architecture in DRAFTERS else None,
+        )
+
+    def _holds_heads_alone(self, names: Collection[str]) -> bool:
+        heads = any(".nextn." in name for name in names)
+        return self._architecture in MTP_SIDECARS or (
+            heads and self._nextn > 0 and "blk.0.attn_norm.weight" not in names
+        )
+
+    def _drafter(self, names: Collection[str]) -> DrafterFacts:
+        named = self._header.values.get(f"{self._architecture}.target_layers")
+        layers = named if isinstance(named, tuple) else ()
+        anchor_first = self._header.values.get(f"{self._architecture}.sample_from_anchor", True)
+        return DrafterFacts(
+            target_layers=tuple(int(n) for n in layers if isinstance(n, int)) or None,
+            target_width=self._integer("target_hidden_size", 0) or None,
+            block_size=(
+                self._integer("block_size", DEFAULT_BLOCK)
+                if self._architecture == "dflash"
+                else None
+            ),
+            markov_head="markov_w1.weight" in names,
+            anchor_first=anchor_first is True,
         )
 
     def _quantization(self) -> str | None:

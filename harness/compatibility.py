@@ -1,0 +1,222 @@
+"""Whether a way of speculating can work with these model files, and how long its drafts can be.
+
+A runner declares what a method needs; here that is held against what the files say. Reasons are
+sentences for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harness.models.errors import printable
+from harness.models.facts import DrafterFacts
+from harness.models.read import ModelFile
+from harness.models.vocabulary import difference
+from runners.base.support import LengthLimit, MethodSupport, Need
+
+EAGLE3_LAYERS = 3
+"""Layers of the target that llama.cpp has an EAGLE-3 draft read, neither more nor less."""
+
+FIXED = "built into the runner"
+
+
+@dataclass(frozen=True)
+class Length:
+    """The drafts that a method really makes, and what makes them so; None: the asked length."""
+
+    tokens: int
+    limit: str | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """The model files of one arm."""
+
+    target: ModelFile
+    draft: ModelFile | None = None
+
+    @property
+    def target_name(self) -> str:
+        return _name(self.target)
+
+    @property
+    def draft_name(self) -> str:
+        return "" if self.draft is None else _name(self.draft)
+
+
+def reason_against(support: MethodSupport, files: Files) -> str | None:
+    """Why a method cannot work with these files; None where nothing speaks against it.
+
+    Raises:
+        ModelFileError: a file cannot be read any more.
+    """
+    if not support.supported:
+        note = f": {support.note}" if support.note else ""
+        return f"this build of the runner cannot speculate by {support.method}{note}"
+    for need in support.needs:
+        if (reason := _CHECKS[need](files, need)) is not None:
+            return reason
+    return None
+
+
+def length_of(supports: Mapping[str, MethodSupport], asked: int, files: Files) -> Length:
+    """The draft length that comes of asking for `asked` tokens.
+
+    `supports` holds the parts of a chain. Where some part can use the length as it is, it stays;
+    otherwise the longest that any part can make takes its place.
+    """
+    found = [_length(support, asked, files) for support in supports.values()]
+    unchanged = next((length for length in found if length.tokens == asked), None)
+    return unchanged or max(found, key=lambda length: length.tokens, default=Length(asked))
+
+
+def _length(support: MethodSupport, asked: int, files: Files) -> Length:
+    if support.fixed_length is not None:
+        return Length(support.fixed_length, FIXED)
+    longest = _longest(support, files)
+    if support.limit is None or longest is None or asked <= longest:
+        return Length(asked)
+    return Length(longest, support.limit.value)
+
+
+def _longest(support: MethodSupport, files: Files) -> int | None:
+    """The longest draft that the model's build allows; None: any."""
+    drafting = files.draft or files.target
+    if support.limit is LengthLimit.CHAINED_HEADS:
+        return drafting.facts.mtp_layers if drafting.facts.mtp_layers > 1 else None
+    if support.limit is LengthLimit.BLOCK and drafting.facts.drafter is not None:
+        drafter = drafting.facts.drafter
+        # A block begins with the token before the draft, whose own place drafts only in DSpark.
+        whole = drafter.markov_head and drafter.anchor_first
+        return None if drafter.block_size is None else drafter.block_size - (0 if whole else 1)
+    return None
+
+
+# ---- needs -----------------------------------------------------------------------------------
+
+
+def _mtp_heads(files: Files, need: Need) -> str | None:
+    if files.draft is not None:
+        facts = files.draft.facts
+        if facts.mtp_only or facts.mtp_layers:
+            return None
+        return f"{files.draft_name} holds no MTP heads"
+    facts = files.target.facts
+    if facts.mtp_layers:
+        return None
+    if facts.mtp_declared:
+        layers = "1 MTP layer" if facts.mtp_declared == 1 else f"{facts.mtp_declared} MTP layers"
+        what = f"names {layers}, but its heads were stripped: none of their tensors is in the file"
+    else:
+        what = "holds no MTP heads"
+    return f"{files.target_name} {what}; needed is {need.value}"
+
+
+def _draft_model(files: Files, need: Need) -> str | None:
+    if files.draft is None:
+        return _lacking(need)
+    if (method := _drafts_by(files.draft)) is not None:
+        return f"{files.draft_name} is no whole model: it drafts by --method {method}"
+    reason = difference(files.target.vocabulary, files.draft.vocabulary)
+    if reason is not None:
+        return f"{files.draft_name} has another vocabulary than {files.target_name}: {reason}"
+    return None
+
+
+def _eagle3_draft(files: Files, need: Need) -> str | None:
+    reason, drafter = _drafter(files, need, "eagle3")
+    if drafter is None:
+        return reason
+    if len(drafter.target_layers or ()) != EAGLE3_LAYERS:
+        return (
+            f"{files.draft_name} names {len(drafter.target_layers or ())} layers of its target in "
+            f"eagle3.target_layers, not {EAGLE3_LAYERS}"
+        )
+    if drafter.target_width is None:
+        return f"{files.draft_name} lacks the key eagle3.target_hidden_size"
+    return _other_target(files, drafter)
+
+
+def _dflash_draft(files: Files, need: Need) -> str | None:
+    reason, drafter = _drafter(files, need, "dflash")
+    if drafter is None:
+        return reason
+    if drafter.markov_head:
+        return f"{files.draft_name} has a Markov head: it drafts by --method dspark"
+    return _other_target(files, drafter)
+
+
+def _dspark_draft(files: Files, need: Need) -> str | None:
+    reason, drafter = _drafter(files, need, "dflash")
+    if drafter is None:
+        return reason
+    if not drafter.markov_head:
+        return (
+            f"{files.draft_name} has no Markov head (markov_w1.weight): it drafts by "
+            "--method dflash"
+        )
+    return _other_target(files, drafter)
+
+
+_CHECKS: Mapping[Need, Callable[[Files, Need], str | None]] = {
+    Need.MTP_HEADS: _mtp_heads,
+    Need.DRAFT_MODEL: _draft_model,
+    Need.EAGLE3_DRAFT: _eagle3_draft,
+    Need.DFLASH_DRAFT: _dflash_draft,
+    Need.DSPARK_DRAFT: _dspark_draft,
+}
+
+
+def _drafter(files: Files, need: Need, architecture: str) -> tuple[str | None, DrafterFacts | None]:
+    """The draft's facts where it is of the architecture and says whose layers it reads."""
+    if files.draft is None:
+        return _lacking(need), None
+    facts = files.draft.facts
+    if facts.architecture != architecture or facts.drafter is None:
+        return (
+            f"{files.draft_name} is of the architecture {facts.architecture!r:.40}, "
+            f"not {architecture!r}; needed is {need.value}"
+        ), None
+    if facts.drafter.target_layers is None:
+        return f"{files.draft_name} lacks the key {architecture}.target_layers", None
+    return None, facts.drafter
+
+
+def _other_target(files: Files, drafter: DrafterFacts) -> str | None:
+    """A draft that reads hidden states of a length, or layers, that the target does not have."""
+    target = files.target.facts
+    widths = (drafter.target_width, target.width)
+    if None not in widths and drafter.target_width != target.width:
+        return (
+            f"{files.draft_name} was made for another target: it reads hidden states of "
+            f"{drafter.target_width} numbers, those of {files.target_name} have {target.width}"
+        )
+    last = max(drafter.target_layers or (0,))
+    if last > target.layers + target.mtp_declared:
+        return (
+            f"{files.draft_name} was made for another target: it reads layer {last}, "
+            f"{files.target_name} has {target.layers}"
+        )
+    return None
+
+
+def _lacking(need: Need) -> str:
+    return f"no --draft-model is given; needed is {need.value}"
+
+
+def _drafts_by(draft: ModelFile) -> str | None:
+    """The method of a file that is no model of its own; None for one that is."""
+    facts = draft.facts
+    if facts.mtp_only:
+        return "mtp"
+    if facts.drafter is None:
+        return None
+    if facts.architecture == "eagle3":
+        return "eagle3"
+    return "dspark" if facts.drafter.markov_head else "dflash"
+
+
+def _name(model: ModelFile) -> str:
+    """The file's name alone: the folder is the same for all and would hide it."""
+    return printable(model.path.name)
