@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TRAIN_VENV := .venv-train
 
-.PHONY: sweep test check lint types format example benchmark clean help
+.PHONY: sweep test check lint types format example benchmark tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -54,5 +55,16 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check aiohttp httpx h11
 	$(BIN)/python benchmarks/stream_client.py
 
+# Trains the models under tests/models anew: tests/models/README.md.
+$(TRAIN_VENV)/.ready: tests/models/requirements-train.txt
+	test -x $(TRAIN_VENV)/bin/python || $(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(TRAIN_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --no-binary docutils --dest $(TRAIN_VENV) docutils==0.21.2
+	@touch $@
+
+tiny-family: $(TRAIN_VENV)/.ready
+	$(TRAIN_VENV)/bin/python -m tests.models.train $(TRAIN_VENV)/docutils-0.21.2.tar.gz
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
