@@ -144,7 +144,7 @@ async def test_lookup_adds_up_and_leaves_the_text_as_it_is(
     assert len(counted.accepted_per_position) <= k
     # Every step yields its accepted tokens and one more; the last one may be cut inside a draft.
     assert len(bursts) + counted.accepted - len(tokens(bursts)) in (0, 1)
-    assert [burst.tokens for burst in bursts][0] == 1
+    assert bursts[0].tokens == 1
     assert max(burst.tokens for burst in bursts) <= k + 1
     # llama.cpp's own count of evaluated tokens is what the counted drafts make.
     assert review.disagreement is None
@@ -293,7 +293,7 @@ async def test_options_reach_the_package(tmp_path: Path) -> None:
 async def test_start_that_fails_says_why(
     tmp_path: Path, content: bytes | None, options: dict[str, OptionValue], words: str
 ) -> None:
-    spec = spec_of(**options)
+    spec = spec_of("none", None, **options)
     if content is not None:
         model = tmp_path / "model.gguf"
         model.write_bytes(content)
