@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import shlex
+import time
 from pathlib import Path
 
-from runners.base.contract import Found, LaunchSpec, Missing
-from runners.base.process import Process
+import psutil
+
+from runners.base.contract import Found, LaunchSpec, Missing, RequestError, StartError, UsageError
+from runners.base.process import Process, free_port, log_tail
+from runners.base.speculation import METHODS, PLAIN
+from runners.base.stream import fetch
+from runners.base.support import MethodSupport
+from runners.llama_cpp.arguments import Dialect
+from runners.llama_cpp.binary_build import (
+    NATIVE_ADVICE,
+    UnusableError,
+    describe,
+    devices,
+    environment,
+)
+from runners.llama_cpp.log import why
+from runners.llama_cpp.methods import METHODS as LLAMA_METHODS
 from runners.llama_cpp.options import canonical
+
+PORTS_TRIED = 3
+"""Another program may take a port between its choice and the server's start."""
+POLL_S = 0.02
+HEALTH_S = 10.0
 
 
 class Binary:
@@ -16,16 +40,119 @@ class Binary:
         self._program = program
 
     def find(self) -> Found | Missing:
-        raise NotImplementedError
+        try:
+            build = describe(self._program)
+            found_devices = devices(build.path)
+        except UnusableError as error:
+            return error.missing
+        dialect = Dialect(build.version, build.help)
+        return Found(
+            version=build.version,
+            where=str(build.path),
+            methods=tuple(_support(method, dialect) for method in METHODS),
+            acceptance_source="timings of each response; positions from /metrics if it counts them",
+            devices=found_devices,
+        )
 
     def canonical(self, option: str) -> str:
-        return canonical(option)
+        try:
+            return self._dialect().canonical(option)
+        except UsageError:  # `check` and `launch` say what is wrong with the program.
+            return canonical(option)
 
     def check(self, spec: LaunchSpec) -> None:
-        raise NotImplementedError
+        self._dialect().arguments(spec)
 
     def reproduce(self, spec: LaunchSpec) -> str:
-        raise NotImplementedError
+        return shlex.join([self._program, *self._dialect().arguments(spec)])
 
     async def launch(self, spec: LaunchSpec, log: Path, timeout_s: float) -> tuple[Process, str]:
-        raise NotImplementedError
+        arguments = self._dialect().arguments(spec)
+        program = str(describe(self._program).path)
+        deadline = time.monotonic() + timeout_s
+        for _ in range(PORTS_TRIED):
+            port = free_port()
+            argv = [program, *arguments, "--host", "127.0.0.1", "--port", str(port)]
+            process = await Process.start(argv, log=log, env=environment())
+            process.stop_listening()
+            try:
+                if await _is_ready(process, port, log, deadline):
+                    return process, f"http://127.0.0.1:{port}"
+            except BaseException:
+                await process.stop()
+                raise
+            await process.stop()
+            _forget(log)
+        raise StartError(f"{PORTS_TRIED} free ports in a row were taken by others")
+
+    def _dialect(self) -> Dialect:
+        """How the build names methods and options.
+
+        Raises:
+            UsageError: the program is missing, broken, or no llama-server.
+        """
+        try:
+            build = describe(self._program)
+        except UnusableError as error:
+            raise UsageError(f"{error.missing.reason}; {error.missing.advice}") from None
+        return Dialect(build.version, build.help)
+
+
+def _forget(log: Path) -> None:
+    """So that the next start is not judged by what this one said."""
+    log.unlink(missing_ok=True)
+
+
+def _support(method: str, dialect: Dialect) -> MethodSupport:
+    if method == PLAIN:
+        return MethodSupport(method, supported=True)
+    if (reason := dialect.lacks(method)) is not None:
+        return MethodSupport(method, supported=False, note=reason)
+    return LLAMA_METHODS[method].support(method)
+
+
+async def _is_ready(process: Process, port: int, log: Path, deadline: float) -> bool:
+    """Wait until the model is loaded; False where another program has the port.
+
+    Raises:
+        StartError: the server ended, or is not ready at the deadline.
+    """
+    while time.monotonic() < deadline:
+        if (ended := process.ended()) is not None:
+            return _explain(ended, log)
+        with contextlib.suppress(RequestError):  # Not listening yet.
+            reply = await fetch(f"http://127.0.0.1:{port}/health", timeout_s=HEALTH_S)
+            if reply.status == 200 and process.ended() is None:
+                return _listens(process.pid, port)
+        await asyncio.sleep(POLL_S)
+    last = log_tail(log, lines=1) or "nothing"
+    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+
+
+def _explain(ended: str, log: Path) -> bool:
+    """False where the port was taken.
+
+    Raises:
+        StartError: it ended for any other reason.
+    """
+    reason = why(log)
+    if reason is not None and "couldn't bind" in reason:
+        return False
+    if "SIGILL" in ended:
+        last = log_tail(log, lines=1)
+        ended = f"{ended}, {NATIVE_ADVICE}; its log ends with: {last}"
+    raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether what answers on the port is this very server and not another program."""
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for process in family
+            for connection in process.net_connections(kind="tcp")
+        )
+    except psutil.Error:  # Not allowed to look: what it answers to the probe must do.
+        return True

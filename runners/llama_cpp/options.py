@@ -50,6 +50,22 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 """Today's long name -> every other one that some build of llama-server has or had."""
 
+SHARED: dict[str, tuple[str, ...]] = {
+    "spec-ngram-simple-size-n": ("spec-ngram-size-n",),
+    "spec-ngram-simple-size-m": ("spec-ngram-size-m",),
+    "spec-ngram-simple-min-hits": ("spec-ngram-min-hits",),
+    "spec-ngram-map-k-size-n": ("spec-ngram-size-n",),
+    "spec-ngram-map-k-size-m": ("spec-ngram-size-m",),
+    "spec-ngram-map-k-min-hits": ("spec-ngram-min-hits",),
+    "spec-ngram-map-k4v-size-n": ("spec-ngram-size-n",),
+    "spec-ngram-map-k4v-size-m": ("spec-ngram-size-m",),
+    "spec-ngram-map-k4v-min-hits": ("spec-ngram-min-hits",),
+    "spec-ngram-mod-n-match": ("spec-ngram-size-n",),
+    "spec-ngram-mod-n-max": ("draft-max",),
+    "spec-ngram-mod-n-min": ("draft-min",),
+}
+"""Today's long name -> the option of builds before April 2026 that did this for every method."""
+
 _TODAYS = {other: name for name, others in SPELLINGS.items() for other in others}
 
 OURS = frozenset({"model", "host", "port", "metrics", "spec-type", "spec-draft-model"})

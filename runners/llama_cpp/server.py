@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
@@ -23,10 +24,15 @@ from runners.base.contract import (
 from runners.base.counters import CounterNames, read_counters
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
+from runners.llama_cpp.log import DraftLog, read_drafts
 from runners.llama_cpp.stream import Bursts, Piece
 
 SMALL_REQUEST_S = 30.0
 """Limit for the untimed requests: templates, counters, slots."""
+
+LOGGED_S = 1.0
+"""The log is written by a thread of its own, and counters follow the end of a response: how long
+figures that do not yet agree may take to."""
 
 COUNTERS = CounterNames(
     drafted="llamacpp:spec_decode_num_draft_tokens_total",
@@ -46,6 +52,8 @@ class LlamaCppServer:
         self._spec = spec
         self._log = log
         self._templated: dict[tuple[Message, ...], str] = {}
+        self._told = (0, 0)
+        self._told_all = True
 
     @property
     def pid(self) -> int:
@@ -57,7 +65,12 @@ class LlamaCppServer:
         Raises:
             StartError: no answer, or not the way of speculating that was asked for.
         """
-        payload: dict[str, JSON] = {"prompt": "Hi", "n_predict": 1, "temperature": 0}
+        payload: dict[str, JSON] = {
+            "prompt": "Hi",
+            "n_predict": 1,
+            "temperature": 0,
+            "cache_prompt": False,
+        }
         try:
             reply = await fetch(f"{self._address}/completion", payload, timeout_s=timeout_s)
             slots = await fetch(f"{self._address}/slots", timeout_s=SMALL_REQUEST_S)
@@ -72,10 +85,31 @@ class LlamaCppServer:
                 f"{reply.body[:300].decode(errors='replace')}",
                 self._tail(),
             )
-        if speculating == self._spec.speculation.is_plain:
-            asked = self._spec.speculation.method
+        self._check_speculation(speculating)
+
+    def _check_speculation(self, speculating: bool) -> None:
+        """Some launches that cannot speculate serve all the same, and exit with status 0.
+
+        Raises:
+            StartError: it does not draft as it was asked to; with what the log says about it.
+        """
+        asked = self._spec.speculation
+        said = read_drafts(self._log)
+        if speculating == asked.is_plain:
             serves = "with" if speculating else "without"
-            raise StartError(f"asked for {asked}, but it serves {serves} speculation", self._tail())
+            reason = said.remark or (
+                "its log tells no reason (builds of 2025 draft only while they cache prompts, "
+                "which bench switches off)"
+            )
+            raise StartError(
+                f"asked for {asked.method}, but it serves {serves} speculation: {reason}",
+                self._tail(),
+            )
+        if said.other_method is not None and "draft-model" not in asked.parts:
+            raise StartError(
+                f"asked for {asked.method}, but it drafts in another way: {said.other_method}",
+                self._tail(),
+            )
 
     async def _template(self, messages: tuple[Message, ...]) -> str:
         """The chat template's text, asked for once for each prompt."""
@@ -114,6 +148,8 @@ class LlamaCppServer:
             payload |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
         bursts = Bursts()
         url = f"{self._address}/completion"
+        # Until its end is read: a request that breaks off may have drafted, and nobody tells.
+        told_all, self._told_all = self._told_all, False
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
                 piece = Piece.parse(event.data)
@@ -123,7 +159,10 @@ class LlamaCppServer:
                 if piece.stop:
                     if (last := bursts.close()) is not None:
                         yield last
-                    yield piece.completion(stream.sent_at, bursts.steps)
+                    completion = piece.completion(stream.sent_at, bursts.steps)
+                    self._told_all = told_all
+                    self._add(completion)
+                    yield completion
                     return
         raise RequestError("the stream ended without its closing event", server_lost=True)
 
@@ -139,16 +178,74 @@ class LlamaCppServer:
         except RunnerError:  # A build that does not count: not exposed.
             return None
 
+    def _add(self, completion: Completion) -> None:
+        accepted, drafted = self._told
+        self._told = (accepted + (completion.accepted or 0), drafted + (completion.drafted or 0))
+
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
     ) -> tuple[NextToken, ...] | None:
-        raise NotImplementedError
+        try:
+            prompt = await self._template(request.messages)
+            payload: dict[str, JSON] = {
+                "prompt": [prompt, *written],
+                "n_predict": 1,
+                "temperature": 0,
+                "cache_prompt": False,
+                "n_probs": count,
+                "post_sampling_probs": False,
+            }
+            url = f"{self._address}/completion"
+            reply = await fetch(url, payload, timeout_s=request.timeout_s)
+        except RequestError as error:
+            raise await self._process.explain(error) from None
+        if reply.status != 200:
+            text = reply.body[:300].decode(errors="replace")
+            raise RequestError(f"/completion failed with HTTP {reply.status}: {text}")
+        return _likeliest(reply.body, count)
 
     async def review(self) -> Review:
-        return Review()
+        deadline = asyncio.get_running_loop().time() + LOGGED_S
+        while True:
+            said = read_drafts(self._log)
+            try:
+                counters = await self.counters()
+            except RunnerError:
+                counters = None
+            disagreement = self._disagreement(said, counters)
+            if disagreement is None or asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(LOGGED_S / 10)
+        positions = len(counters.accepted_per_position) if counters is not None else 0
+        return Review(said.remark, disagreement, said.limit or positions or None)
+
+    def _disagreement(self, said: DraftLog, counters: Counters | None) -> str | None:
+        """Which of the sources count other drafts than the others."""
+        sources: dict[str, tuple[int, int]] = {}
+        if self._told_all:
+            sources["the responses"] = self._told
+        if counters is not None:
+            sources["/metrics"] = (counters.accepted, counters.drafted)
+        # A log that tells of no request is silent, not in disagreement.
+        if said.acceptance is not None:
+            sources["the log"] = said.acceptance
+        if len(set(sources.values())) < 2:
+            return None
+        counts = (f"{name}: {a} of {d}" for name, (a, d) in sources.items())
+        return f"accepted and drafted tokens differ: {', '.join(counts)}"
 
     async def stop(self) -> None:
         await self._process.stop()
 
     def _tail(self) -> str:
         return log_tail(self._log)
+
+
+def _likeliest(body: bytes, count: int) -> tuple[NextToken, ...] | None:
+    """What /completion says of its one token's place; None where the build does not say."""
+    try:
+        first = json.loads(body)["completion_probabilities"][0]["top_logprobs"]
+        tokens = [NextToken(int(each["id"]), float(each["logprob"])) for each in first]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return tuple(sorted(tokens, key=lambda each: (-each.logprob, each.token))[:count])
