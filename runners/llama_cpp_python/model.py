@@ -19,6 +19,9 @@ from runners.llama_cpp_python.steps import StepCounter
 LONGEST_PIECE = 1024
 """Bytes of one token's text; the package's own buffer has 32, and loses what is longer."""
 
+NONE = -1
+"""llama.cpp's token where a model has no such one."""
+
 Messages = Sequence[tuple[str, str]]
 
 
@@ -73,17 +76,18 @@ class Model:
         self._context = min(llama.n_ctx(), len(llama.input_ids))
         if self._lookup is not None:
             self._lookup.context = self._context
-            if llama._is_recurrent or llama._is_hybrid:
+            recurrent = llama_cpp.llama_model_is_recurrent(llama.model)
+            if recurrent or llama_cpp.llama_model_is_hybrid(llama.model):
                 # The package would go on with the state as the rejected tokens left it.
                 raise RuntimeError(
                     "llama-cpp-python cannot take back rejected tokens of a recurrent model"
                 )
-        vocab = llama._model
-        self._bos = vocab.token_bos() if vocab.add_bos_token() else -1
+        self._vocab = llama_cpp.llama_model_get_vocab(llama.model)
+        self._bos = llama.token_bos() if llama_cpp.llama_vocab_get_add_bos(self._vocab) else NONE
         self._template = Jinja2ChatFormatter(
             template=llama.metadata.get("tokenizer.chat_template", CHATML_CHAT_TEMPLATE),
-            eos_token=_text_of(vocab, vocab.token_eos()),
-            bos_token=_text_of(vocab, vocab.token_bos()),
+            eos_token=self._text_of(llama.token_eos()),
+            bos_token=self._text_of(llama.token_bos()),
         )
         self._buffer = ctypes.create_string_buffer(LONGEST_PIECE)
         self._disagreement: str | None = None
@@ -131,7 +135,7 @@ class Model:
         try:
             for token in tokens:
                 left -= 1
-                if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token):
+                if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     finish = "stop"
                 over = finish == "stop" or left == 0
                 step = counter.add(token, text.decode(self._piece(token)))
@@ -177,16 +181,23 @@ class Model:
         except Exception as error:
             raise RefusedError(f"the chat template refuses the messages: {error}") from None
         tokens = self._llama.tokenize(text.encode(errors="replace"), add_bos=False, special=True)
-        if self._bos != -1 and tokens[:1] != [self._bos]:
+        if self._bos != NONE and tokens[:1] != [self._bos]:
             tokens = [self._bos, *tokens]
         if not tokens:
             raise RefusedError("the prompt is empty")
         return list(tokens)
 
+    def _text_of(self, token: int) -> str:
+        """A special token as templates write it."""
+        if token == NONE:
+            return ""
+        text: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token)
+        return text.decode(errors="replace")
+
     def _piece(self, token: int) -> bytes:
         """A token's bytes; none of a control token such as the end of text."""
         size = llama_cpp.llama_token_to_piece(
-            self._llama._model.vocab, token, self._buffer, LONGEST_PIECE, 0, False
+            self._vocab, token, self._buffer, LONGEST_PIECE, 0, False
         )
         return self._buffer.raw[: max(0, size)]
 
@@ -200,7 +211,3 @@ class Model:
                 f"llama.cpp evaluated {said} tokens for one answer, "
                 f"but its prompt and counted drafts make {evaluated}"
             )
-
-
-def _text_of(vocab: Any, token: int) -> str:
-    return str(vocab.token_get_text(token)) if token != -1 else ""
