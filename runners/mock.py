@@ -37,7 +37,7 @@ from runners.base.process import Process, log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import JSON, fetch, open_stream
 from runners.base.support import MethodSupport
-from runners.mock_server import FAULTS, WRITES, Script
+from runners.mock_server import DRAFTS_NOTHING, FAULTS, WRITES, Script
 
 MODULE = "runners.mock_server"
 SCRIPTED = (PLAIN, "draft-model", "mtp", "ngram-simple", "ngram-mod")
@@ -64,6 +64,10 @@ def _number(text: str, *, at_most: float) -> float:
 
 def _milliseconds(text: str) -> float:
     return _number(text, at_most=3_600_000)
+
+
+def _margin(text: str) -> float:
+    return _number(text, at_most=100)
 
 
 def _whole(text: str, *, at_least: int, at_most: int = 1_000_000) -> int:
@@ -121,6 +125,8 @@ OPTIONS: dict[str, _Option] = {
     "write": _Option(_one_of(WRITES), " or ".join(WRITES)),
     "jitter-ms": _Option(_milliseconds, "milliseconds"),
     "diverge-at": _Option(_count, "the number of a token, from 0", True),
+    "margin": _Option(_margin, "a difference of log-probabilities"),
+    "draft-limit": _Option(_tokens, "a number of tokens", True),
     "fault": _Option(_one_of(tuple(FAULTS)), "the name of a fault"),
     "fault-after": _Option(_count, "a number of requests"),
 }
@@ -138,6 +144,8 @@ def script_of(spec: LaunchSpec) -> Script:
         raise UsageError(
             f"the mock has no method {speculation.method!r}; it has {', '.join(SCRIPTED)}"
         )
+    if speculation.synthetic is not None:
+        raise UsageError("the mock draws no acceptance: its options acceptance and bursts set it")
     fields: dict[str, Any] = {
         "method": speculation.method,
         "draft_tokens": speculation.draft_tokens or 0,
@@ -212,7 +220,7 @@ class MockRunner:
         try:
             hello = json.loads(await process.read_line(timeout_s))
             process.stop_listening()
-            server = MockServer(process, str(hello["listening"]))
+            server = MockServer(process, str(hello["listening"]), script, log)
             left = max(1.0, deadline - time.monotonic())
             try:
                 await server.probe(spec.speculation.method, left)
@@ -227,9 +235,12 @@ class MockRunner:
 class MockServer:
     """A mock that is up."""
 
-    def __init__(self, process: Process, address: str) -> None:
+    def __init__(self, process: Process, address: str, script: Script, log: Path) -> None:
         self._process = process
         self._address = address
+        self._script = script
+        self._log = log
+        self._drafted = 0
 
     @property
     def pid(self) -> int:
@@ -260,9 +271,7 @@ class MockServer:
         self, request: Request, *, probe: bool = False
     ) -> AsyncIterator[Burst | Completion]:
         payload: dict[str, JSON] = {
-            "messages": [
-                {"role": message.role, "content": message.content} for message in request.messages
-            ],
+            "messages": _messages(request),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -277,6 +286,7 @@ class MockServer:
                 if "done" in body:
                     if burst is not None:
                         yield burst
+                    self._drafted += body["drafted"]
                     yield _completion(stream.sent_at, body)
                     return
                 ids = tuple(body["tokens"])
@@ -303,13 +313,43 @@ class MockServer:
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
     ) -> tuple[NextToken, ...] | None:
-        return None
+        payload: dict[str, JSON] = {
+            "messages": _messages(request),
+            "max_tokens": len(written) + 1,
+            "written": list(written),
+            "count": count,
+        }
+        reply = await fetch(f"{self._address}/next", payload, timeout_s=request.timeout_s)
+        if reply.status == 501:
+            return None
+        if reply.status != 200:
+            raise RequestError(f"HTTP {reply.status}")
+        top = json.loads(reply.body)["top"]
+        return tuple(NextToken(token, logprob) for token, logprob in top)
 
     async def review(self) -> Review:
-        return Review()
+        """Its log against the fault, its counters against its answers, its limit as scripted."""
+        log = self._log.read_text(errors="replace").splitlines()
+        try:
+            counted = (await self.counters()).drafted
+        except RunnerError:  # A server that died counts no more.
+            counted = self._drafted
+        return Review(
+            remark=DRAFTS_NOTHING if DRAFTS_NOTHING in log else None,
+            disagreement=(
+                None
+                if counted == self._drafted
+                else f"its answers tell of {self._drafted} drafted tokens, /metrics of {counted}"
+            ),
+            draft_limit=self._script.draft_limit,
+        )
 
     async def stop(self) -> None:
         await self._process.stop()
+
+
+def _messages(request: Request) -> list[JSON]:
+    return [{"role": message.role, "content": message.content} for message in request.messages]
 
 
 def _completion(sent_at: float, truth: dict[str, Any]) -> Completion:

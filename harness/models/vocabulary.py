@@ -140,16 +140,16 @@ def difference(target: Vocabulary, draft: Vocabulary) -> str | None:
 
 
 def _added_difference(
-    name: str, target: tuple[bool | None, int | None], draft: tuple[bool | None, int | None]
+    token: str, target: tuple[bool | None, int | None], draft: tuple[bool | None, int | None]
 ) -> str | None:
     (target_adds, target_id), (draft_adds, draft_id) = target, draft
     if target_adds is None or draft_adds is None:
         return None
     if target_adds != draft_adds:
         adds, does_not = ("it", "the target") if draft_adds else ("the target", "it")
-        return f"{adds} puts a {name} token to a text, {does_not} does not"
+        return f"{adds} adds the {token} token to a text, {does_not} does not"
     if target_adds and None not in {target_id, draft_id} and target_id != draft_id:
-        return f"its {name} token is {draft_id}, the target's {target_id}"
+        return f"its {token} token is {draft_id}, the target's {target_id}"
     return None
 
 

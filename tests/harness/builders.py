@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from harness.machine.bandwidth import Bandwidth
 from harness.machine.fingerprint import Machine
 from harness.models.facts import ModelFacts
+from harness.models.read import ModelFile
+from harness.models.vocabulary import Vocabulary
 from harness.records import (
     Arm,
     Launch,
@@ -60,6 +63,12 @@ def make_facts(**changes: object) -> ModelFacts:
         "kv_bytes_per_token": 10_000,
     }
     return ModelFacts.model_validate({**values, **changes})
+
+
+def make_model_file(path: Path | str, **facts: object) -> ModelFile:
+    """What the header of a model file says, without the file; nothing is known of its tokens."""
+    unknown = Vocabulary(Path(path), None, 0, None, None, None, None, None)
+    return ModelFile(Path(path), make_facts(**facts), unknown)
 
 
 def make_arm(method: str = "none", draft_tokens: int | None = None, **changes: object) -> Arm:

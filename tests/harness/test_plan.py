@@ -8,18 +8,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.models.read import ModelFile
+from harness.models.shelf import Shelf
 from harness.plan import Plan, make_plan
 from harness.suite import SuiteError, make_suite
 from runners.base.contract import UsageError
+from runners.base.speculation import SyntheticAcceptance
 from runners.registry import RUNNERS
+from tests.harness.builders import make_model_file
 from workloads.workload import WorkloadError
 
 MODEL = "/models/target.gguf"
 
 
+def shelf(path: Path) -> ModelFile:
+    """Every model has one MTP head, unless its name says otherwise."""
+    match path.stem:
+        case "plain" | "small":
+            return make_model_file(path)
+        case "chained":
+            return make_model_file(path, mtp_layers=3, mtp_declared=3)
+        case "sidecar":
+            return make_model_file(path, mtp_only=True)
+    return make_model_file(path, mtp_layers=1, mtp_declared=1)
+
+
 def plan_of(**given_settings: Any) -> Plan:
     base = {"runner": "llama.cpp", "model": MODEL, "prompts": 2, "repeats": 2}
-    return make_plan(make_suite(base | given_settings), RUNNERS)
+    return make_plan(make_suite(base | given_settings), RUNNERS, Shelf(shelf))
 
 
 def ids(plan: Plan) -> list[str]:
@@ -125,6 +141,11 @@ def test_a_draft_model_is_not_handed_to_a_model_with_heads() -> None:
     assert own.arms[1].draft_model == "/models/heads.gguf"
 
 
+def test_a_file_of_heads_goes_to_mtp() -> None:
+    plan = plan_of(model="/models/plain.gguf", methods=["mtp"], draft_model="/models/sidecar.gguf")
+    assert [arm.draft_model for arm in plan.arms[1:]] == ["/models/sidecar.gguf"] * 3
+
+
 def test_sampling_differs_between_rounds_and_prompts_but_not_between_arms() -> None:
     plan = plan_of(methods=[])
     first, second = plan.prompts[:2]
@@ -142,6 +163,68 @@ def test_ids_stay_unique_and_usable_as_file_names() -> None:
     )
     assert len(set(ids(plan))) == len(ids(plan))
     assert all("/" not in name and "," not in name and len(name) <= 90 for name in ids(plan))
+
+
+def test_chains_are_arms_like_any_other() -> None:
+    plan = plan_of(
+        methods=["mtp+ngram-mod"],
+        draft_tokens=[4],
+        args={"spec-draft-p-min": 0.5, "spec-ngram-mod-n-match": 12},
+    )
+    assert ids(plan) == ["none", "ngram-mod+mtp-k4"]
+    assert plan.arms[1].label == "ngram-mod+mtp k=4"
+    options = {"spec-draft-p-min": 0.5, "spec-ngram-mod-n-match": 12, "spec-ngram-mod-n-min": 1}
+    assert dict(plan.arms[1].options) == options
+    assert plan.arms[1].draft_model is None
+    small = plan_of(methods=["ngram-mod+draft-model"], draft_model="/models/small.gguf")
+    assert small.arms[1].draft_model == "/models/small.gguf"
+
+
+def test_drafts_accepted_by_draw_take_the_place_of_accepted_ones() -> None:
+    plan = plan_of(methods=["mtp"], draft_tokens=[2, 4], synthetic_acceptance=[2, 2.5])
+    assert ids(plan) == [
+        "none",
+        "mtp-k2-synthetic-2",
+        "mtp-k4-synthetic-2",
+        "mtp-k2-synthetic-2.5",
+        "mtp-k4-synthetic-2.5",
+    ]
+    assert plan.arms[1].label == "mtp k=2 synthetic τ=2"
+    assert plan.spec(plan.arms[1]).speculation.synthetic == SyntheticAcceptance(length=2)
+    rates = plan_of(
+        methods=[],
+        arm=[{"method": "mtp", "draft_tokens": [2, 4], "synthetic_acceptance": [0.9, 0.5]}],
+    )
+    assert ids(rates)[1:] == ["mtp-k2-synthetic-0.9-0.5", "mtp-k4-synthetic-0.9-0.5"]
+    assert rates.arms[1].impossible is None
+    assert "too few for 4 draft tokens" in str(rates.arms[2].impossible)
+
+
+def test_what_cannot_work_is_a_row_and_never_launched() -> None:
+    plan = plan_of(model="/models/plain.gguf", methods=["mtp", "ngram-mod"], draft_tokens=[2, 4])
+    assert ids(plan) == ["none", "mtp-k2", "mtp-k4", "ngram-mod-k2", "ngram-mod-k4"]
+    assert [arm.id for arm in plan.measured] == ["none", "ngram-mod-k2", "ngram-mod-k4"]
+    assert {batch.arm.id for batch in plan.batches()} == {arm.id for arm in plan.measured}
+    assert plan.launches == 2 * 3
+    assert plan.trials == 3 * 2
+    assert plan.samples == 2 * 3 * 4
+
+
+def test_lengths_of_which_the_same_comes_are_one_arm() -> None:
+    plan = plan_of(model="/models/chained.gguf", methods=["mtp"], draft_tokens="1-5")
+    assert ids(plan) == ["none", "mtp-k1", "mtp-k2", "mtp-k3"]
+    assert [arm.shortened for arm in plan.arms[:3]] == [None] * 3
+    assert plan.arms[3].shortened == (
+        "asked for k=3, 4, 5: at most 3 here (the model's chained MTP heads)"
+    )
+    assert plan.spec(plan.arms[3]).speculation.draft_tokens == 3
+
+
+def test_an_unknown_option_is_refused_beside_what_cannot_work() -> None:
+    with pytest.raises(UsageError, match="did you mean"):
+        plan_of(
+            model="/models/plain.gguf", methods=["mtp", "ngram-mod"], args={"spec-ngram-mood": 4}
+        )
 
 
 def test_no_method_is_plain_alone() -> None:
@@ -224,8 +307,19 @@ def test_two_workloads_of_one_name(tmp_path: Path) -> None:
             "means nothing to any of the chosen methods",
         ),
         ({"methods": ["mtp"], "args": {"spec-ngram-mood": 4}}, UsageError, "did you mean"),
-        ({"methods": ["medusa"]}, UsageError, "cannot speculate by 'medusa'"),
-        ({"methods": ["draft-model"]}, UsageError, "needs --draft-model"),
+        ({"methods": ["medusa"]}, SuiteError, "k=2, 4, 8: this build of the runner cannot specul"),
+        ({"methods": ["draft-model"]}, SuiteError, "no --draft-model is given"),
+        (
+            {"methods": ["mtp"], "model": "/models/plain.gguf"},
+            SuiteError,
+            "mtp k=2, 4, 8: plain.gguf holds no MTP heads",
+        ),
+        ({"synthetic_acceptance": 2.5}, SuiteError, "goes with methods, and none is named"),
+        (
+            {"methods": ["mtp"], "draft_tokens": 2, "synthetic_acceptance": 4.5},
+            SuiteError,
+            r"mtp τ=4.5 k=2: a mean of 4.5 tokens a step cannot come of 2 draft tokens",
+        ),
         ({"arm": [{"draft_tokens": 4}]}, SuiteError, "needs a method"),
         (
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,20 @@ def dense(layers: int = 2) -> dict[str, Shape]:
     return tensors | {"output_norm.weight": (EMBEDDING,)}
 
 
+def with_mtp(heads: int = 1, layers: int = 2) -> dict[str, Shape]:
+    """A model with MTP layers; its key is `nextn_predict_layers`."""
+    tensors = dense(layers)
+    for number in range(layers, layers + heads):
+        tensors |= layer(number)
+        tensors[f"blk.{number}.nextn.eh_proj.weight"] = (EMBEDDING, 2 * EMBEDDING)
+    return tensors
+
+
+def heads_alone(layers: int = 2) -> dict[str, Shape]:
+    """The MTP layer of `with_mtp` in a file of its own."""
+    return {name: shape for name, shape in with_mtp(1, layers).items() if f".{layers}." in name}
+
+
 def size_of(shape: Shape) -> int:
     """Bytes as `write` stores it: norms in F32, matrices in Q8_0."""
     elements = int(np.prod(shape))
@@ -56,8 +70,9 @@ def write(
     *,
     architecture: str = "llama",
     integers: Mapping[str, int] | None = None,
-    arrays: Mapping[str, list[int] | list[bool] | list[str]] | None = None,
+    arrays: Mapping[str, Sequence[int] | Sequence[bool] | Sequence[str]] | None = None,
     texts: Mapping[str, str] | None = None,
+    flags: Mapping[str, bool] | None = None,
     endian: GGUFEndian = GGUFEndian.LITTLE,
 ) -> Path:
     """A whole file. Keys of `integers` and `arrays` go under the architecture unless dotted so."""
@@ -78,6 +93,8 @@ def write(
         writer.add_array(_full(key, architecture), items)
     for key, text in (texts or {}).items():
         writer.add_string(key, text)
+    for key, flag in (flags or {}).items():
+        writer.add_bool(_full(key, architecture), flag)
     for name, shape in tensors.items():
         if len(shape) == 1:
             writer.add_tensor(name, np.zeros(shape, dtype=np.float32))

@@ -7,7 +7,7 @@ import pytest
 
 from harness.models.errors import ModelFileError
 from harness.models.facts import ModelFacts
-from harness.models.read import read_facts
+from harness.models.read import read_model_file
 from tests.harness.models.gguf_files import (
     EMBEDDING,
     HEAD,
@@ -16,14 +16,19 @@ from tests.harness.models.gguf_files import (
     WIDTH,
     Shape,
     dense,
-    layer,
+    heads_alone,
     size_of,
     total,
+    with_mtp,
     write,
 )
 
 KV = KV_HEADS * 2 * HEAD * 2
 """Bytes of one layer's keys and values of one token at F16."""
+
+
+def read_facts(path: Path) -> ModelFacts:
+    return read_model_file(path).facts
 
 
 def facts(path: Path, tensors: dict[str, Shape], **options: object) -> ModelFacts:
@@ -112,10 +117,6 @@ def test_a_mixture_that_does_not_say_how_many_it_uses_is_read_whole(tmp_path: Pa
 # ---- multi-token prediction --------------------------------------------------------------------
 
 
-def with_mtp() -> dict[str, Shape]:
-    return dense(2) | layer(2) | {"blk.2.nextn.eh_proj.weight": (EMBEDDING, 2 * EMBEDDING)}
-
-
 def test_mtp_layers_are_counted_apart(tmp_path: Path) -> None:
     found = facts(tmp_path, with_mtp(), integers={"nextn_predict_layers": 1})
     head = total(with_mtp()) - total(dense(2))
@@ -139,6 +140,65 @@ def test_neither_the_key_nor_the_tensor_alone_is_mtp(tmp_path: Path, layers: int
         tensors.pop("blk.2.nextn.eh_proj.weight")
     found = facts(tmp_path, tensors, integers={"nextn_predict_layers": layers})
     assert (found.mtp_layers, found.mtp_active_bytes) == (0, 0)
+
+
+def test_stripped_heads_are_declared_and_absent(tmp_path: Path) -> None:
+    tensors = with_mtp()
+    tensors.pop("blk.2.nextn.eh_proj.weight")
+    found = facts(tmp_path, tensors, integers={"nextn_predict_layers": 1})
+    assert (found.mtp_declared, found.mtp_layers, found.mtp_only) == (1, 0, False)
+
+
+def test_heads_in_a_file_of_their_own(tmp_path: Path) -> None:
+    found = facts(tmp_path, heads_alone(), integers={"nextn_predict_layers": 1})
+    assert (found.mtp_layers, found.mtp_only) == (1, True)
+    assert not facts(tmp_path, with_mtp(), integers={"nextn_predict_layers": 1}).mtp_only
+    assert not facts(tmp_path, dense()).mtp_only
+    assistant = facts(tmp_path, dense(), architecture="gemma4-assistant")
+    assert assistant.mtp_only
+
+
+# ---- models that draft for another one ----------------------------------------------------------
+
+
+def test_an_eagle3_draft(tmp_path: Path) -> None:
+    found = facts(
+        tmp_path,
+        dense(1),
+        architecture="eagle3",
+        integers={"target_hidden_size": 128},
+        arrays={"target_layers": [2, 14, 27]},
+    )
+    assert found.drafter is not None
+    assert found.drafter.target_layers == (2, 14, 27)
+    assert found.drafter.target_width == 128
+    assert found.drafter.block_size is None
+    assert found.width == EMBEDDING
+    assert facts(tmp_path, dense()).drafter is None
+
+
+def test_a_dflash_draft(tmp_path: Path) -> None:
+    bare = facts(tmp_path, dense(1), architecture="dflash").drafter
+    assert bare is not None
+    assert (bare.target_layers, bare.block_size, bare.markov_head) == (None, 16, False)
+    assert bare.anchor_first
+    dspark = facts(
+        tmp_path,
+        dense(1) | {"markov_w1.weight": (VOCABULARY, 32)},
+        architecture="dflash",
+        integers={"block_size": 8},
+        arrays={"target_layers": [1]},
+        flags={"sample_from_anchor": False},
+    ).drafter
+    assert dspark is not None
+    assert (dspark.target_layers, dspark.block_size, dspark.markov_head) == ((1,), 8, True)
+    assert not dspark.anchor_first
+
+
+def test_layers_that_are_no_numbers_of_layers(tmp_path: Path) -> None:
+    strange = facts(tmp_path, dense(1), architecture="eagle3", arrays={"target_layers": ["a", "b"]})
+    assert strange.drafter is not None
+    assert strange.drafter.target_layers is None
 
 
 def test_an_absurd_number_of_mtp_layers_is_harmless(tmp_path: Path) -> None:

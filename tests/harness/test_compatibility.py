@@ -1,0 +1,230 @@
+"""What speaks against a method, from real GGUF headers; and how long its drafts can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.compatibility import Files, Length, length_of, reason_against
+from harness.models.read import read_model_file
+from runners.base.support import MethodSupport
+from runners.llama_cpp.methods import METHODS
+from tests.harness.builders import make_model_file
+from tests.harness.models.gguf_files import (
+    EMBEDDING,
+    VOCABULARY,
+    Shape,
+    dense,
+    heads_alone,
+    with_mtp,
+    write,
+)
+
+TOKENS = [f"t{number}" for number in range(12)]
+ONE_HEAD = {"nextn_predict_layers": 1}
+
+
+class Folder:
+    """Writes model files and asks whether a method works with them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, name: str, tensors: dict[str, Shape], **options: Any) -> None:
+        texts = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2"}
+        arrays = {"tokenizer.ggml.tokens": TOKENS, **options.pop("arrays", {})}
+        write(self.path / name, tensors, texts=texts, arrays=arrays, **options)
+
+    def reason(self, method: str, target: str, draft: str | None = None) -> str | None:
+        return reason_against(METHODS[method].support(method), self.files(target, draft))
+
+    def files(self, target: str, draft: str | None = None) -> Files:
+        return Files(
+            read_model_file(self.path / target),
+            None if draft is None else read_model_file(self.path / draft),
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path)
+    made.write("plain.gguf", dense(4))
+    made.write("small.gguf", dense(1))
+    return made
+
+
+# ---- MTP -------------------------------------------------------------------------------------
+
+
+def test_heads_in_the_model(folder: Folder) -> None:
+    folder.write("mtp.gguf", with_mtp(), integers=ONE_HEAD)
+    assert folder.reason("mtp", "mtp.gguf") is None
+    said = folder.reason("mtp", "plain.gguf")
+    assert str(said).startswith("plain.gguf holds no MTP heads; needed is a model file that")
+
+
+def test_stripped_heads(folder: Folder) -> None:
+    tensors = with_mtp()
+    tensors.pop("blk.2.nextn.eh_proj.weight")
+    folder.write("stripped.gguf", tensors, integers=ONE_HEAD)
+    said = folder.reason("mtp", "stripped.gguf")
+    assert "names 1 MTP layer, but its heads were stripped" in str(said)
+
+
+def test_heads_beside_the_model(folder: Folder) -> None:
+    folder.write("heads.gguf", heads_alone(), integers=ONE_HEAD)
+    folder.write("assistant.gguf", dense(1), architecture="gemma4-assistant")
+    assert folder.reason("mtp", "plain.gguf", "heads.gguf") is None
+    assert folder.reason("mtp", "plain.gguf", "assistant.gguf") is None
+    assert folder.reason("mtp", "plain.gguf", "small.gguf") == "small.gguf holds no MTP heads"
+
+
+# ---- a draft model ---------------------------------------------------------------------------
+
+
+def test_a_draft_model_of_the_same_vocabulary(folder: Folder) -> None:
+    assert folder.reason("draft-model", "plain.gguf", "small.gguf") is None
+    assert "no --draft-model is given" in str(folder.reason("draft-model", "plain.gguf"))
+    folder.write(
+        "other.gguf", dense(1), arrays={"tokenizer.ggml.tokens": [*TOKENS[:-1], "something"]}
+    )
+    assert folder.reason("draft-model", "plain.gguf", "other.gguf") == (
+        "other.gguf has another vocabulary than plain.gguf: "
+        "token 11 is 'something', the target's 't11'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tensors", "options", "method"),
+    [
+        (heads_alone(), {"integers": ONE_HEAD}, "mtp"),
+        (dense(1), {"architecture": "eagle3"}, "eagle3"),
+        (dense(1), {"architecture": "dflash"}, "dflash"),
+        (
+            dense(1) | {"markov_w1.weight": (VOCABULARY, 32)},
+            {"architecture": "dflash"},
+            "dspark",
+        ),
+    ],
+)
+def test_what_drafts_otherwise(
+    folder: Folder, tensors: dict[str, Shape], options: dict[str, Any], method: str
+) -> None:
+    folder.write("draft.gguf", tensors, **options)
+    assert folder.reason("draft-model", "plain.gguf", "draft.gguf") == (
+        f"draft.gguf is no whole model: it drafts by --method {method}"
+    )
+
+
+# ---- EAGLE-3, DFlash, DSpark -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"architecture": "llama"}, "is of the architecture 'llama', not 'eagle3'"),
+        ({"arrays": {}}, "lacks the key eagle3.target_layers"),
+        ({"arrays": {"target_layers": [1, 2]}}, "names 2 layers of its target"),
+        ({"integers": {}}, "lacks the key eagle3.target_hidden_size"),
+        ({"integers": {"target_hidden_size": 4096}}, "it reads hidden states of 4096 numbers"),
+        ({"arrays": {"target_layers": [1, 2, 40]}}, "it reads layer 40, plain.gguf has 4"),
+    ],
+)
+def test_eagle3(folder: Folder, changes: dict[str, Any], words: str | None) -> None:
+    options: dict[str, Any] = {
+        "architecture": "eagle3",
+        "integers": {"target_hidden_size": EMBEDDING},
+        "arrays": {"target_layers": [0, 2, 4]},
+    }
+    folder.write("draft.gguf", dense(1), **{**options, **changes})
+    said = folder.reason("eagle3", "plain.gguf", "draft.gguf")
+    assert said is None if words is None else words in str(said)
+    assert "no --draft-model is given" in str(folder.reason("eagle3", "plain.gguf"))
+
+
+def test_dflash_and_dspark_are_told_apart_by_the_markov_head(folder: Folder) -> None:
+    markov: dict[str, Shape] = {"markov_w1.weight": (VOCABULARY, 32)}
+    layers = {"arrays": {"target_layers": [1]}, "architecture": "dflash"}
+    folder.write("dflash.gguf", dense(1), **layers)
+    folder.write("dspark.gguf", dense(1) | markov, **layers)
+    folder.write("neither.gguf", dense(1), architecture="dflash")
+    assert folder.reason("dflash", "plain.gguf", "dflash.gguf") is None
+    assert folder.reason("dspark", "plain.gguf", "dspark.gguf") is None
+    assert "--method dspark" in str(folder.reason("dflash", "plain.gguf", "dspark.gguf"))
+    assert "--method dflash" in str(folder.reason("dspark", "plain.gguf", "dflash.gguf"))
+    assert "lacks the key dflash.target_layers" in str(
+        folder.reason("dflash", "plain.gguf", "neither.gguf")
+    )
+
+
+def test_names_of_files_are_shown_harmless(folder: Folder) -> None:
+    folder.write("\x1b[31m.gguf", dense(1))
+    assert str(folder.reason("mtp", "\x1b[31m.gguf")).startswith("\\x1b[31m.gguf holds no")
+
+
+def test_a_method_that_the_build_does_not_have(folder: Folder) -> None:
+    support = MethodSupport("mtp", supported=False, note="since b9294")
+    assert reason_against(support, folder.files("plain.gguf")) == (
+        "this build of the runner cannot speculate by mtp: since b9294"
+    )
+
+
+# ---- lengths ---------------------------------------------------------------------------------
+
+
+def length(methods: str, asked: int, files: Files) -> Length:
+    supports = {part: METHODS[part].support(part) for part in methods.split("+")}
+    return length_of(supports, asked, files)
+
+
+def mtp(heads: int) -> Files:
+    return Files(make_model_file("m.gguf", mtp_layers=heads, mtp_declared=heads))
+
+
+def block(size: int, *, markov: bool = False, anchor: bool = True) -> Files:
+    drafter = {"block_size": size, "markov_head": markov, "anchor_first": anchor}
+    return Files(make_model_file("m.gguf"), make_model_file("d.gguf", drafter=drafter))
+
+
+@pytest.mark.parametrize(
+    ("methods", "asked", "files", "tokens"),
+    [
+        # A single head is applied again and again; of several, each drafts one token.
+        ("mtp", 9, mtp(1), 9),
+        ("mtp", 9, mtp(3), 3),
+        ("mtp", 2, mtp(3), 2),
+        ("dflash", 30, block(16), 15),
+        ("dspark", 30, block(16, markov=True), 16),
+        ("dspark", 30, block(16, markov=True, anchor=False), 15),
+        ("ngram-cache", 2, mtp(1), 8),
+        ("ngram-cache", 30, mtp(1), 8),
+        # In a chain the length stays where some part can use it.
+        ("ngram-mod+mtp", 9, mtp(3), 9),
+        ("ngram-cache+mtp", 9, mtp(3), 8),
+        ("ngram-cache+mtp", 2, mtp(3), 2),
+        ("ngram-mod", 9, mtp(3), 9),
+    ],
+)
+def test_draft_lengths(methods: str, asked: int, files: Files, tokens: int) -> None:
+    found = length(methods, asked, files)
+    assert found.tokens == tokens
+    assert (found.limit is None) == (tokens == asked)
+
+
+def test_heads_of_a_sidecar_limit_the_draft() -> None:
+    files = Files(
+        make_model_file("m.gguf", mtp_layers=4),
+        make_model_file("d.gguf", mtp_only=True, mtp_layers=2),
+    )
+    assert length("mtp", 9, files).tokens == 2
+
+
+@given(asked=st.integers(1, 64), heads=st.integers(0, 8))
+def test_no_limit_makes_a_draft_longer(asked: int, heads: int) -> None:
+    found = length("mtp", asked, mtp(heads))
+    assert found.tokens == (min(asked, heads) if heads > 1 else asked)
