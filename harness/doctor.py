@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +12,8 @@ from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import Machine, read_machine
 from runners.base.contract import Found, Missing, Runner
 from runners.base.support import MethodSupport
+from runners.llama_cpp.choose import PROGRAM as LLAMA_SERVER
+from runners.registry import RUNNERS, make_runner
 
 
 class RunnerState(BaseModel):
@@ -39,6 +43,15 @@ class Diagnosis(BaseModel):
     runners: tuple[RunnerState, ...]
     notes: tuple[str, ...] = ()
     """What could not be examined, and why."""
+
+
+def runners_here() -> dict[str, Runner]:
+    """Every kind of runner, and beside the embedded llama.cpp the llama-server found on PATH."""
+    here = dict(RUNNERS)
+    embedded = importlib.util.find_spec("xllamacpp") is not None
+    if embedded and shutil.which(LLAMA_SERVER) is not None:
+        here[f"llama.cpp ({LLAMA_SERVER})"] = make_runner("llama.cpp", LLAMA_SERVER)
+    return here
 
 
 def examine(runners: Mapping[str, Runner], *, measure: bool = True) -> Diagnosis:

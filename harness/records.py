@@ -72,7 +72,7 @@ class Arm(Record):
         """'asked for k=4, 6: at most 3 here (the model's chained MTP heads)'; None: as asked."""
         if self.draft_tokens is None or self.limit is None:
             return None
-        longest = "at most" if self.draft_tokens <= max(self.asked, default=0) else "always"
+        longest = "at most" if self.draft_tokens <= min(self.asked, default=0) else "always"
         asked = ", ".join(map(str, self.asked))
         return f"asked for k={asked}: {longest} {self.draft_tokens} here ({self.limit})"
 

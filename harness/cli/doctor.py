@@ -19,12 +19,11 @@ def doctor(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from harness.doctor import examine  # noqa: PLC0415
+    from harness.doctor import examine, runners_here  # noqa: PLC0415
     from harness.doctor_view import render  # noqa: PLC0415
-    from runners.registry import RUNNERS  # noqa: PLC0415
 
     with reported():
-        diagnosis = examine(RUNNERS)
+        diagnosis = examine(runners_here())
         if as_json:
             typer.echo(diagnosis.model_dump_json(indent=2))
         else:

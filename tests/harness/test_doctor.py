@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
 from runners.base.contract import Found, Missing, Runner
 from runners.base.support import MethodSupport
+from runners.registry import RUNNERS as RUNNERS_HERE
 
 BANDWIDTH = Bandwidth(
     bytes_per_s=18.4e9, readings=(17e9, 18.4e9), threads=2, buffer_bytes=840 << 20
@@ -80,6 +82,21 @@ def test_runners_are_found_or_missing(diagnosis: Diagnosis) -> None:
     assert not broken.found
     assert "OSError: exec" in (broken.reason or "")
     assert broken.advice
+
+
+def test_a_llama_server_on_path_stands_beside_the_embedded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(doctor.runners_here()) == list(RUNNERS_HERE)
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    assert list(doctor.runners_here()) == [*RUNNERS_HERE, "llama.cpp (llama-server)"]
+    # Where it is the only llama.cpp it already is the runner of that name.
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    assert list(doctor.runners_here()) == list(RUNNERS_HERE)
 
 
 def test_the_bandwidth_is_measured_unless_not_wanted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import harness.manifest
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.manifest import differences, make_manifest, read_models
 from harness.models.errors import ModelFileError
+from harness.models.read import ModelFile, read_model_file
+from harness.models.shelf import Shelf
 from harness.plan import Plan, make_plan
+from harness.records import Manifest
 from harness.suite import make_suite
 from runners.registry import RUNNERS
 from tests.harness.models.gguf_files import dense, write
@@ -58,6 +62,50 @@ def test_a_manifest_made_for_comparison_measures_nothing(monkeypatch: pytest.Mon
     assert again.machine.bandwidth is None
     assert len(calls) == 1
     assert differences(first, again) == []
+
+
+def test_a_build_by_a_name_of_its_own_is_recorded() -> None:
+    build = {"runner": "mock", "program": "mine"}
+    suite = make_suite({"runner": "new", "runners": {"new": build}, "workloads": ["coding"]})
+    plan = make_plan(suite, {"new": RUNNERS["mock"]})
+    manifest = make_manifest(plan, {"new": RUNNERS["mock"]}, [], lambda _: None, measure=False)
+    (info,) = manifest.runners
+    assert (info.name, info.kind, info.program) == ("new", "mock", "mine")
+    assert {arm.runner for arm in manifest.arms} == {"new"}
+
+
+def test_a_build_that_has_become_another_one_is_a_difference() -> None:
+    first = make_manifest(mock_plan(), RUNNERS, [], lambda _: None, measure=False)
+    (runner,) = first.runners
+    newer = runner.model_copy(update={"version": "later"})
+    again = first.model_copy(update={"runners": (newer,)})
+    assert differences(first, again) == [f"mock was {runner.version}, is now later"]
+
+
+def test_a_manifest_of_before_builds_had_names_can_be_read() -> None:
+    manifest = make_manifest(mock_plan(), RUNNERS, [], lambda _: None, measure=False)
+    old = json.loads(manifest.model_dump_json())
+    for runner in old["runners"]:
+        del runner["kind"], runner["program"]
+    for arm in old["arms"]:
+        for key in ("synthetic", "asked", "limit", "impossible"):
+            del arm[key]
+    assert Manifest.model_validate(old).runners[0].kind is None
+
+
+def test_headers_are_read_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "m.gguf", dense())
+    read: list[Path] = []
+
+    def reading(path: Path) -> ModelFile:
+        read.append(path)
+        return read_model_file(path)
+
+    plan = make_plan(make_suite({"model": str(file), "methods": ["ngram-mod"]}), RUNNERS)
+    plan = replace(plan, shelf=Shelf(reading))
+    read_models(plan, RUNNERS, lambda _: None)
+    read_models(plan, RUNNERS, lambda _: None)
+    assert read == [file]
 
 
 def test_one_file_has_its_own_hash(tmp_path: Path) -> None:

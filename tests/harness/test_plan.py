@@ -337,3 +337,10 @@ def test_what_cannot_be_planned(
 ) -> None:
     with pytest.raises(error, match=words):
         plan_of(**changed)
+
+
+def test_a_length_that_is_built_in_is_said_so() -> None:
+    plan = plan_of(methods=["ngram-cache"], draft_tokens=[2, 8, 12])
+    assert ids(plan) == ["none", "ngram-cache-k8"]
+    assert plan.arms[1].shortened == "asked for k=2, 8, 12: always 8 here (built into the runner)"
+    assert plan_of(methods=["ngram-cache"], draft_tokens=[8]).arms[1].shortened is None

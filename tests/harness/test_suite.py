@@ -7,8 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.gather import gather
-from harness.suite import ArmSpec, Suite, SuiteError, make_suite, parse_numbers
+from harness.suite import (
+    ArmSpec,
+    RunnerSpec,
+    Suite,
+    SuiteError,
+    make_suite,
+    parse_numbers,
+)
 from harness.suite_file import read_suite
+from runners.base.contract import UsageError
+from runners.base.speculation import SyntheticAcceptance
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,16 @@ def test_numbers_survive_being_written_down(numbers: list[int]) -> None:
         ({"prompts": "²"}, "prompts: expected a number"),
         ({"repeats": 16**5000}, "repeats: "),
         ({"name": "x" * 500}, "name: "),
+        ({"synthetic_acceptance": "fast"}, "expected mean lengths such as 2.5 or rates such as"),
+        ({"synthetic_acceptance": [0.5, 0.9]}, "cannot increase"),
+        ({"synthetic_acceptance": "nan"}, "synthetic_acceptance: a synthetic acceptance length"),
+        ({"synthetic_acceptance": {}}, "synthetic_acceptance: expected mean lengths"),
+        ({"methods": ["mtp+mtp"]}, "names a method twice"),
+        ({"methods": ["mtp+none"]}, "cannot stand in a chain"),
+        ({"methods": ["ngram-mod+mtp+ngram-cache"]}, "is longer than 2 methods"),
+        ({"arm": [{"synthetic_acceptance": 2}]}, "an arm with synthetic_acceptance needs a"),
+        ({"runners": {"a": 3}}, "[runners.a]: "),
+        ({"runners": {"a": {"program": "x"}}}, "[runners.a], runner: field required"),
         ({"two\nlines": 1}, "two lines: unknown key"),
     ],
 )
@@ -230,6 +249,113 @@ def test_flags_win_over_the_file_and_add_to_its_args(tmp_path: Path) -> None:
 def test_draft_model_alone_means_that_it_drafts() -> None:
     suite, _ = gather(None, {"runner": "mock", "draft_model": "small.gguf"}, [])
     assert suite.methods == ("draft-model",)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2.5, [SyntheticAcceptance(length=2.5)]),
+        ("2,3", [SyntheticAcceptance(length=2), SyntheticAcceptance(length=3)]),
+        ([0.9, 0.6], [SyntheticAcceptance(rates=(0.9, 0.6))]),
+        ("0.9,0.6,0.3", [SyntheticAcceptance(rates=(0.9, 0.6, 0.3))]),
+        (1, [SyntheticAcceptance(length=1)]),
+        (0.5, [SyntheticAcceptance(rates=(0.5,))]),
+    ],
+)
+def test_synthetic_acceptance(value: object, expected: list[SyntheticAcceptance]) -> None:
+    suite = make_suite({"methods": ["mtp"], "synthetic_acceptance": value})
+    assert list(suite.synthetic_acceptance) == expected
+    assert Suite.model_validate_json(suite.model_dump_json()) == suite
+    # A resumed run starts from the suite as it was.
+    assert make_suite(suite.model_dump()) == suite
+
+
+# ---- builds by names of their own ------------------------------------------------------------
+
+BUILDS = """
+runner = "old"
+methods = ["ngram-mod"]
+model = "m.gguf"
+[runners.old]
+runner = "llama.cpp"
+program = "builds/b9093/llama-server"
+[runners.on-path]
+runner = "llama.cpp"
+program = "llama-server"
+[[arm]]
+runner = "on-path"
+"""
+
+
+def test_builds_have_programs_relative_to_the_file_or_on_path(tmp_path: Path) -> None:
+    file = tmp_path / "suite.toml"
+    file.write_text(BUILDS)
+    suite, runners = gather(file, {}, [])
+    assert suite.runners["old"].program == str(tmp_path / "builds/b9093/llama-server")
+    assert suite.runners["on-path"].program == "llama-server"
+    assert list(runners) == ["old", "on-path"]
+
+
+def test_a_llama_server_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = {"llama_server": "build/llama-server", "model": "m.gguf"}
+    suite, runners = gather(None, flags, [])
+    assert suite.runners == {
+        "llama.cpp": RunnerSpec(runner="llama.cpp", program=str(tmp_path / "build/llama-server"))
+    }
+    assert list(runners) == ["llama.cpp"]
+    file = tmp_path / "suite.toml"
+    file.write_text(BUILDS.replace('runner = "old"\nm', "m"))
+    suite, runners = gather(file, {"llama_server": "my-server"}, [])
+    assert suite.runners["llama.cpp"].program == "my-server"
+    assert list(suite.runners) == ["old", "on-path", "llama.cpp"]
+    assert list(runners) == ["llama.cpp", "on-path"]
+    # A run goes on with the program that it began with.
+    again, _ = gather(None, {}, [], base=suite)
+    assert again == suite
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("llama.cpp", "lama.cpp"), "[runners.old], runner: there is no 'lama.cpp'; did you mean"),
+        (("program", "progam"), "[runners.old], progam: unknown key; did you mean program?"),
+        (('= "llama-server"', '= ""'), "[runners.on-path], program: "),
+        (("[runners.old]", '[runners."../old"]'), "[runners.'../old']: string should match"),
+        (("[runners.old]", "[runners.mock]"), "[runners.mock] is a build of llama.cpp"),
+        (('[[arm]]\nrunner = "on-path"', '[[arm]]\nrunner = "on-pth"'), "did you mean on-path?"),
+        (("[runners.old]", "[other]"), "other: unknown key"),
+    ],
+)
+def test_what_is_wrong_with_a_build(tmp_path: Path, changed: tuple[str, str], words: str) -> None:
+    file = tmp_path / "suite.toml"
+    file.write_text(BUILDS.replace(*changed))
+    with pytest.raises((SuiteError, UsageError)) as caught:
+        gather(file, {}, [])
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"llama_server": "", "model": "m"}, "--llama-server: string should have at least 1"),
+        ({"llama_server": "~nosuchuser/x", "model": "m"}, "--llama-server: '~nosuchuser/x': "),
+        ({"llama_server": "x", "runner": "mock"}, "--llama-server is for the runner llama.cpp"),
+    ],
+)
+def test_what_is_wrong_with_a_llama_server(flags: dict[str, str], words: str) -> None:
+    with pytest.raises(SuiteError) as caught:
+        gather(None, flags, [])
+    assert str(caught.value).startswith(words)
+
+
+def test_runners_that_are_no_table(tmp_path: Path) -> None:
+    file = tmp_path / "suite.toml"
+    file.write_text("runners = 3\n")
+    with pytest.raises(SuiteError) as caught:
+        gather(file, {"llama_server": "x"}, [])
+    assert str(caught.value) == f"{file}: runners: expected a table, not 3"
 
 
 @pytest.mark.parametrize("text", ["", "=3", "threads=", "threads= "])

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from harness.cli.__main__ import app
 from tests.harness.builders import make_arm, make_launch, make_run, make_sample
-from tests.harness.models.gguf_files import dense, write
+from tests.harness.models.gguf_files import dense, with_mtp, write
 
 
 def bench(*arguments: str | Path) -> tuple[int, str, str]:
@@ -29,6 +29,13 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ("arguments", "words"),
     [
         (["--model", "none.gguf"], "none.gguf does not exist"),
+        (["--llama-server", ""], "--llama-server: string should have at least 1 character"),
+        (["--runner", "mock", "--synthetic-acceptance", "x"], "--synthetic-acceptance: expected"),
+        (
+            ["--runner", "mock", "--method", "mtp", "--synthetic-acceptance", "2.5"],
+            "the mock draws no acceptance",
+        ),
+        (["--runner", "mock", "--method", "ngram-mod+mtp"], "no method 'ngram-mod+mtp'"),
         (["--runner", "lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
         (
             ["--method", "ngram-smple"],
@@ -210,6 +217,55 @@ def test_a_plan_shows_names_of_files_as_harmless_text() -> None:
     assert status == 0
     assert "\x1b" not in out
     assert ":smile: [31m[red].jsonl" in out
+
+
+TOKENS = {"tokenizer.ggml.tokens": [f"t{number}" for number in range(9)]}
+
+
+def test_a_plan_says_what_cannot_work_and_what_is_shortened(tmp_path: Path) -> None:
+    write(tmp_path / "m.gguf", with_mtp(heads=3), integers={"nextn_predict_layers": 3})
+    command = ("sweep", "--model", "m.gguf", "--draft-tokens", "2-6", "--dry-run")
+    methods = ("--method", "mtp,draft-model,ngram-cache")
+    status, out, _ = bench(*command, *methods)
+    text = " ".join(out.split())
+    assert status == 0
+    assert "mtp-k3: asked for k=3, 4, 5, 6: at most 3 here (the model's chained MTP heads)" in text
+    assert "ngram-cache-k8: asked for k=2, 3, 4, 5, 6: always 8 here (built into the" in text
+    assert "cannot work: draft-model k=2, 3, 4, 5, 6: no --draft-model is given" in text
+    assert "4 arms in 3 rounds: 12 launches" in text
+    plan = json.loads(bench(*command, *methods, "--json")[1])
+    by_id = {arm["id"]: arm for arm in plan["arms"]}
+    assert by_id["mtp-k3"]["asked"] == [3, 4, 5, 6]
+    assert "no --draft-model" in by_id["draft-model-k2"]["impossible"]
+
+
+def test_nothing_that_can_work_is_status_2_with_the_reasons(tmp_path: Path) -> None:
+    write(tmp_path / "m.gguf", dense(), arrays=TOKENS)
+    write(tmp_path / "d.gguf", dense(), arrays={"tokenizer.ggml.tokens": ["a"] * 200})
+    status, out, err = bench(
+        "sweep", "--model", "m.gguf", "--draft-model", "d.gguf", "--method", "mtp,draft-model"
+    )
+    assert status == 2
+    assert not out
+    assert "mtp k=2, 4, 8: m.gguf holds no MTP heads" in err
+    assert "d.gguf has another vocabulary than m.gguf: it has 200 tokens, the target 9" in err
+    assert len(err.splitlines()) == 3
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_cannot_work_is_a_row_of_the_report_with_its_reason(tmp_path: Path) -> None:
+    arms = [make_arm(), make_arm("mtp", 2, impossible="m.gguf holds no MTP heads")]
+    run = make_run(arms, [make_sample(arms[0])], launches=[make_launch(arms[0])])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(run.manifest.model_dump_json())
+    for name, records in (("samples", run.samples), ("launches", run.launches)):
+        lines = "".join(record.model_dump_json() + "\n" for record in records)
+        (folder / f"{name}.jsonl").write_text(lines)
+    status, out, _ = bench("report", folder)
+    assert status == 1
+    assert "m.gguf holds no MTP heads" in " ".join(out.split())
+    assert "not measured" not in (folder / "report.md").read_text()
 
 
 def failing_run(folder: Path, *, measured: bool) -> Path:
