@@ -240,7 +240,8 @@ class MockServer:
         self._address = address
         self._script = script
         self._log = log
-        self._drafted = 0
+        self._drafted: int | None = 0
+        """What the answers told of; None when one of them was broken off."""
 
     @property
     def pid(self) -> int:
@@ -265,6 +266,7 @@ class MockServer:
             async for part in self._stream(request):
                 yield part
         except RequestError as error:
+            self._drafted = None
             raise await self._process.explain(error) from None
 
     async def _stream(
@@ -286,7 +288,8 @@ class MockServer:
                 if "done" in body:
                     if burst is not None:
                         yield burst
-                    self._drafted += body["drafted"]
+                    if self._drafted is not None:
+                        self._drafted += body["drafted"]
                     yield _completion(stream.sent_at, body)
                     return
                 ids = tuple(body["tokens"])
@@ -330,6 +333,7 @@ class MockServer:
     async def review(self) -> Review:
         """Its log against the fault, its counters against its answers, its limit as scripted."""
         log = self._log.read_text(errors="replace").splitlines()
+        counted: int | None
         try:
             counted = (await self.counters()).drafted
         except RunnerError:  # A server that died counts no more.
@@ -338,7 +342,7 @@ class MockServer:
             remark=DRAFTS_NOTHING if DRAFTS_NOTHING in log else None,
             disagreement=(
                 None
-                if counted == self._drafted
+                if self._drafted in (None, counted)
                 else f"its answers tell of {self._drafted} drafted tokens, /metrics of {counted}"
             ),
             draft_limit=self._script.draft_limit,

@@ -8,12 +8,15 @@ against that. The times are `time.perf_counter`, which all processes of one mach
     GET  /props      which method is really on
     POST /generate   {"messages": [...], "max_tokens": n, "temperature": t, "seed": s,
                       "probe": false} -> server-sent events; the last one has "done": true
+    POST /next       {"messages": [...], "written": [ids], "count": n} -> {"top": [[id, logprob],
+                      ...]}: what it finds likely there, likeliest first
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import random
 import resource
@@ -35,7 +38,9 @@ FAULTS: dict[str, str] = {
     "garbage": "breaks HTTP's framing half-way through an answer",
     "http-500": "answers with HTTP status 500",
     "refuse-speculation": "serves, but without the speculation it was asked for",
-    "drafts-nothing": "says that speculation is on, and drafts nothing",
+    "drafts-nothing": "says that speculation is on, drafts nothing, and logs why",
+    "miscounts": "its counters tell of one draft token a step more than its answers do",
+    "hides-probabilities": "does not tell how likely a token is",
     "slow-death": "breaks off half-way through an answer and dies 2 s later, deaf to SIGTERM",
 }
 WRITES = ("token", "step")
@@ -44,6 +49,10 @@ SPIN_S = 0.0005
 """The end of each wait, spent looking at the clock: sleeping alone is up to 0.1 ms late."""
 SYLLABLES = [c + v for c in "bcdfghjklmnprstv" for v in "aeiou"]
 VOCABULARY = len(SYLLABLES) ** 2
+END = VOCABULARY
+"""The token that ends a text, which is never sent."""
+DRAFTS_NOTHING = "mock: no drafts: told to draft nothing"
+"""What the log says under that fault."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,10 @@ class Script:
     """Each step is longer or shorter by up to this much."""
     diverge_at: int | None = None
     """The first token, from 0, that comes out wrong under speculation."""
+    margin: float = 3.0
+    """How far the wrong token's log-probability stands below the right one's."""
+    draft_limit: int | None = None
+    """The longest draft it makes, whatever it was asked for."""
     fault: str = "none"
     fault_after: int = 0
     """Requests that succeed before the fault sets in, probes not counted."""
@@ -150,9 +163,28 @@ def text_tokens(script: Script, asked: Asked) -> list[int]:
         length = min(length, script.output_tokens)
     tokens = [draw.randrange(VOCABULARY) for _ in range(length)]
     if script.diverge_at is not None and script.speculates:
-        wrong = [(token + 1) % VOCABULARY for token in tokens[script.diverge_at :]]
+        wrong = [wrong_token(token) for token in tokens[script.diverge_at :]]
         tokens[script.diverge_at :] = wrong
     return tokens
+
+
+def wrong_token(token: int) -> int:
+    return (token + 1) % VOCABULARY
+
+
+def likely_tokens(
+    script: Script, asked: Asked, written: int, count: int
+) -> list[tuple[int, float]]:
+    """(id, log-probability), likeliest first, after so many tokens of the plain answer.
+
+    The right token and, `margin` below it, the wrong one; then others, one unit apart.
+    """
+    tokens = text_tokens(dataclasses.replace(script, diverge_at=None), asked)
+    best = tokens[written] if written < len(tokens) else END
+    logits = [0.0, -script.margin, *(-script.margin - n for n in range(1, 20))]
+    total = math.log(sum(map(math.exp, logits)))
+    ids = [best, *(wrong_token(best + n) for n in range(len(logits) - 1))]
+    return [(token, logit - total) for token, logit in zip(ids, logits, strict=True)][:count]
 
 
 def plan_steps(script: Script, asked: Asked, number: int, *, drafts: bool) -> list[Step]:
@@ -166,7 +198,10 @@ def plan_steps(script: Script, asked: Asked, number: int, *, drafts: bool) -> li
     while done < len(tokens):
         first = not steps
         # As in real runners, no more is drafted than the answer has room for.
-        rows = min(script.draft_tokens, asked["max_tokens"] - done - 1) if drafts else 0
+        longest = script.draft_tokens
+        if script.draft_limit is not None:
+            longest = min(longest, script.draft_limit)
+        rows = min(longest, asked["max_tokens"] - done - 1) if drafts else 0
         if first and script.first_burst is not None:
             wish = script.first_burst
         elif script.bursts:
@@ -204,9 +239,9 @@ class Totals:
         self._per_position: list[int] = []
         self._requests = 0
 
-    def add(self, step: Step) -> None:
+    def add(self, step: Step, *, miscounted: int = 0) -> None:
         with self._lock:
-            self._drafted += step.drafted
+            self._drafted += step.drafted + miscounted
             self._accepted += step.accepted
             self._steps += 1
             missing = step.accepted - len(self._per_position)
@@ -273,11 +308,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         received_at = time.perf_counter()
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if self.path != "/generate":
+        if self.path not in ("/generate", "/next"):
             self._refuse(404, f"no such page: {self.path}")
             return
         try:
             raw = json.loads(body)
+            written, count = len(raw.get("written", ())), int(raw.get("count", 1))
             asked = Asked(
                 messages=[
                     ChatMessage(role=str(m["role"]), content=str(m["content"]))
@@ -293,12 +329,22 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError) as error:
             self._refuse(400, f"not a request for tokens: {error!r}")
             return
+        if self.path == "/next":
+            self._tell_next(asked, written, count)
+            return
         number = -1 if asked["probe"] else self.totals.take_number()
         fault = self.script.fault if number >= self.script.fault_after else "none"
         if fault == "http-500":
             self._refuse(500, "the mock was told to fail this request")
             return
         self._generate(asked, number, fault, received_at)
+
+    def _tell_next(self, asked: Asked, written: int, count: int) -> None:
+        if self.script.fault == "hides-probabilities":
+            self._refuse(501, "the mock was told to hide probabilities")
+            return
+        top = likely_tokens(self.script, asked, written, count)
+        self._reply(200, json.dumps({"top": top}), "application/json")
 
     def _generate(self, asked: Asked, number: int, fault: str, received_at: float) -> None:
         script = self.script
@@ -319,7 +365,7 @@ class Handler(BaseHTTPRequestHandler):
             for chunk in chunks:
                 # Not buffered, and TCP_NODELAY is on: one write is one send.
                 self.wfile.write(chunk)
-            self.totals.add(step)
+            self.totals.add(step, miscounted=fault == "miscounts")
         output = sum(len(step.tokens) for step in steps)
         truth = {
             "done": True,
@@ -396,6 +442,8 @@ def main() -> None:
     if script.fault == "slow-death":
         # Here, not in the request: handlers can only be set by the main thread.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if script.speculates and script.fault == "drafts-nothing":
+        print(DRAFTS_NOTHING, file=sys.stderr, flush=True)
     time.sleep(script.start_ms / 1e3)
     if script.fault == "die-at-start":
         sys.exit("mock: told to die at start")

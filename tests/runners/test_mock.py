@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +31,17 @@ from runners.base.contract import (
 )
 from runners.base.speculation import METHODS, Speculation
 from runners.mock import OPTIONS, SCRIPTED, MockRunner, script_of
-from runners.mock_server import FAULTS, Asked, ChatMessage, Script, Step, plan_steps, text_tokens
+from runners.mock_server import (
+    DRAFTS_NOTHING,
+    END,
+    FAULTS,
+    Asked,
+    ChatMessage,
+    Script,
+    Step,
+    plan_steps,
+    text_tokens,
+)
 
 PLAIN = Speculation()
 QUICK: dict[str, OptionValue] = {"step-ms": 1, "prefill-ms": 1}
@@ -269,7 +280,14 @@ def test_an_unknown_option_is_told_the_known_ones() -> None:
 
 def test_which_options_apply() -> None:
     only = {name for name in OPTIONS if not RUNNER.applies(name, "none")}
-    assert only == {"verify-ms-per-row", "acceptance", "bursts", "first-burst", "diverge-at"}
+    assert only == {
+        "verify-ms-per-row",
+        "acceptance",
+        "bursts",
+        "first-burst",
+        "diverge-at",
+        "draft-limit",
+    }
     assert all(RUNNER.applies(name, "mtp") for name in OPTIONS)
     # So that `check` gets to see it.
     assert RUNNER.applies("no-such-option", "none")
@@ -369,3 +387,67 @@ def test_divergence_begins_where_it_was_told_to() -> None:
 
 def test_a_longer_answer_begins_like_a_shorter_one() -> None:
     assert text_tokens(Script(), asked(50))[:20] == text_tokens(Script(), asked(20))
+
+
+async def test_next_tokens_are_what_plain_decoding_writes(tmp_path: Path) -> None:
+    request = ask(max_tokens=8)
+    async with launched(spec(margin=0.25, output_tokens=8), tmp_path) as server:
+        bursts, _ = await generate(server, request)
+        written = [token for burst in bursts for token in burst.token_ids or ()]
+        for place in (0, 3, 7):
+            top = await server.next_tokens(request, written[:place], 10)
+            assert top is not None
+            assert len(top) == 10
+            assert top[0].token == written[place]
+            assert top[0].logprob - top[1].logprob == pytest.approx(0.25)
+            assert [t.logprob for t in top] == sorted((t.logprob for t in top), reverse=True)
+            assert 0.9 < sum(math.exp(t.logprob) for t in top) <= 1
+        (end,) = await server.next_tokens(request, written, 1) or ()
+        assert end.token == END
+
+
+async def test_the_wrong_token_is_the_second_likeliest(tmp_path: Path) -> None:
+    async with launched(spec(mtp(), diverge_at=3), tmp_path) as server:
+        bursts, _ = await generate(server, ask())
+    async with launched(spec(), tmp_path) as server:
+        top = await server.next_tokens(ask(), (), 2)
+    wrong = text_tokens(Script(method="mtp", diverge_at=0), asked())
+    assert top is not None
+    assert top[1].token == wrong[0]
+    assert next(iter(bursts)).token_ids == (top[0].token,)
+
+
+async def test_probabilities_that_are_not_exposed(tmp_path: Path) -> None:
+    async with launched(spec(fault="hides-probabilities"), tmp_path) as server:
+        assert await server.next_tokens(ask(), (), 5) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "remark", "disagreement", "limit"),
+    [
+        ({}, None, False, None),
+        ({"fault": "drafts-nothing"}, DRAFTS_NOTHING, False, None),
+        ({"fault": "miscounts"}, None, True, None),
+        ({"draft_limit": 2}, None, False, 2),
+    ],
+)
+async def test_the_review(
+    tmp_path: Path,
+    options: dict[str, OptionValue],
+    remark: str | None,
+    disagreement: bool,
+    limit: int | None,
+) -> None:
+    async with launched(spec(mtp(), **options), tmp_path) as server:
+        await generate(server, ask())
+        review = await server.review()
+    assert review.remark == remark
+    assert (review.disagreement is not None) == disagreement
+    assert review.draft_limit == limit
+
+
+def test_no_draft_is_longer_than_the_limit() -> None:
+    steps = plan_steps(
+        Script(method="mtp", draft_tokens=6, draft_limit=2), asked(60), 0, drafts=True
+    )
+    assert max(step.drafted for step in steps) == 2
