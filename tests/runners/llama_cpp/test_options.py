@@ -165,7 +165,7 @@ def test_any_plain_field_of_the_build_can_be_set() -> None:
     with pytest.raises(UsageError, match="n-keep cannot be 'many'"):
         fields(spec(n_keep="many"))
     for ours in ("port", "hf_token", "hostnames"):
-        with pytest.raises(UsageError, match="bench sets|no option"):
+        with pytest.raises(UsageError, match=r"bench sets|no option"):
             fields(spec(**{ours: 1}))
 
 
