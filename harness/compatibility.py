@@ -73,7 +73,7 @@ def length_of(supports: Mapping[str, MethodSupport], asked: int, files: Files) -
 
 def _length(support: MethodSupport, asked: int, files: Files) -> Length:
     if support.fixed_length is not None:
-        return Length(support.fixed_length, FIXED)
+        return Length(support.fixed_length, None if support.fixed_length == asked else FIXED)
     longest = _longest(support, files)
     if support.limit is None or longest is None or asked <= longest:
         return Length(asked)
