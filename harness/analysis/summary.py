@@ -248,7 +248,7 @@ def _doubts_of_the_runner(trial: _Trial) -> list[str]:
     asked = trial.arm.draft_tokens
     limits = [launch.draft_limit for launch in trial.launches if launch.draft_limit is not None]
     disagreements = [launch.disagreement for launch in trial.launches if launch.disagreement]
-    notes = []
+    notes = [] if trial.arm.shortened is None else [trial.arm.shortened]
     if asked is not None and limits and min(limits) < asked:
         notes.append(f"asked for k={asked}, the runner drafts at most {min(limits)}")
     if disagreements:

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import fits_cache
+from harness.analysis.lossless import NEAR_TIE
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import find_winners
 from harness.records import Launch, ModelInfo, Session
 from harness.report import numbers
 from harness.report.headlines import headline
-from harness.report.tables import Table, detail_table, failure_table, main_table
+from harness.report.tables import (
+    Table,
+    detail_table,
+    failure_table,
+    main_table,
+    synthetic_table,
+)
 from harness.run_folder import RunData
 
 
@@ -47,6 +54,7 @@ class Report:
     table: Table
     remarks: tuple[str, ...]
     """What the table could not say, and why."""
+    synthetic: Table
     details: Table
     failures: Table
     machine: FactGroup
@@ -62,6 +70,7 @@ FILES = (
     Fact("manifest.json", "what was to be measured: settings, prompts, machine, models"),
     Fact("samples.jsonl", "one line for each request: every number above is made of these"),
     Fact("launches.jsonl", "each start of a runner, with its command line"),
+    Fact("probes.jsonl", "what plain finds likely where an answer parted from its own"),
     Fact("sessions.jsonl", "where the wall time went"),
     Fact("logs/", "what the runners wrote"),
     Fact("summary.csv", "the rows above as plain numbers"),
@@ -79,11 +88,23 @@ LEGEND = (
     Fact("acceptance", "accepted / drafted tokens, over all steps"),
     Fact("τ", "acceptance length: tokens a decode step, the target's own included"),
     Fact("lossless", "whether the answer is plain's, token by token"),
+    Fact(
+        "near-tie at n (m)",
+        f"it parts from plain's at token n, where two tokens are nearly tied for plain itself: m "
+        f"is the margin of their log-probabilities, below {NEAR_TIE:g}",
+    ),
     Fact("ceiling", "tok/s that the memory bandwidth allows at the measured τ and depth"),
     Fact("of ceiling", "decode rate / ceiling"),
     Fact("not exposed", "the runner does not tell; this is not 0"),
 )
 
+
+SYNTHETIC = (
+    "Here a draw at the asked rate accepts the drafts, whatever the model says: the text is void, "
+    "and a row measures the machine apart from any drafter. It tells how fast a drafter that is "
+    "accepted so often would be."
+)
+"""What the rows with synthetic acceptance are, under their heading."""
 
 WALL_TIME = "wall time, from the first launch to the last"
 """What the clock of a session covers: planning before it and reports after it are not in it."""
@@ -101,6 +122,7 @@ def build_report(run: RunData) -> Report:
         rows=rows,
         table=main_table(rows),
         remarks=(*_missing(run), *_remarks(rows), *_cached(run)),
+        synthetic=synthetic_table(rows),
         details=detail_table(rows),
         failures=failure_table(rows),
         machine=_machine(run),
@@ -143,7 +165,7 @@ def _missing(run: RunData) -> tuple[str, ...]:
     manifest = run.manifest
     planned = (
         manifest.suite.repeats
-        * len(manifest.arms)
+        * sum(arm.impossible is None for arm in manifest.arms)
         * len(manifest.prompts)
         * len(manifest.suite.max_tokens)
     )
@@ -153,16 +175,22 @@ def _missing(run: RunData) -> tuple[str, ...]:
 
 def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
     """The reasons for empty cells, each said once."""
-    measured = [row for row in rows if row.failure is None]
+    measured = [row for row in rows if row.failure is None and row.arm.synthetic is None]
     ceilings = Counter(row.ceiling.reason for row in measured if row.ceiling.reason is not None)
     lossless = Counter(
         row.lossless.reason
         for row in measured
         if row.lossless.reason is not None and not row.arm.is_plain
     )
+    unprobed = Counter(
+        row.lossless.unprobed_reason
+        for row in measured
+        if row.lossless.unprobed_reason is not None and not row.arm.is_plain
+    )
     return (
         *(f"No ceiling for {_rows(count)}: {reason}." for reason, count in ceilings.items()),
         *(f"Not compared with plain, {_rows(n)}: {reason}." for reason, n in lossless.items()),
+        *(f"Differences not probed, {_rows(n)}: {reason}." for reason, n in unprobed.items()),
     )
 
 

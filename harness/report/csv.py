@@ -8,7 +8,7 @@ from harness.analysis.statistics import Estimate
 from harness.analysis.summary import TrialSummary
 from harness.report import escape
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 
 COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "arm": lambda row: row.arm.id,
@@ -18,6 +18,7 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "method": lambda row: row.arm.method,
     "draft_tokens": lambda row: row.arm.draft_tokens,
     "draft_model": lambda row: row.arm.draft_model,
+    "synthetic": lambda row: row.arm.synthetic.label if row.arm.synthetic else None,
     "options": lambda row: "; ".join(f"{key}={value}" for key, value in row.arm.options),
     "baseline": lambda row: row.arm.baseline,
     "workload": lambda row: row.workload,
@@ -44,7 +45,12 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "lossless": lambda row: row.lossless.verdict.value,
     "lossless_compared": lambda row: row.lossless.compared,
     "lossless_differing": lambda row: row.lossless.differing,
+    "lossless_near_ties": lambda row: row.lossless.near_ties,
+    "lossless_unprobed": lambda row: row.lossless.unprobed,
     "first_difference": lambda row: row.lossless.first_difference,
+    "decisive_difference": lambda row: row.lossless.decisive,
+    "margin": lambda row: row.lossless.margin.value if row.lossless.margin else None,
+    "margin_at_least": lambda row: row.lossless.margin.at_least if row.lossless.margin else None,
     "ceiling": lambda row: row.ceiling.rate,
     "ceiling_share": lambda row: row.ceiling_share,
     "loops": lambda row: row.loops,

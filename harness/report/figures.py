@@ -52,9 +52,12 @@ class Figure:
 
 
 def draw_figures(rows: Sequence[TrialSummary]) -> tuple[Figure, ...]:
-    """One figure for each workload and `max_tokens` that has a measured draft length."""
+    """One figure for each workload and `max_tokens` that has a measured draft length.
+
+    Settings whose drafts are accepted by draw are not in it: no drafter makes these points.
+    """
     arms_of: dict[tuple[str, int], list[TrialSummary]] = {}
-    for row in rows:
+    for row in (row for row in rows if row.arm.synthetic is None):
         arms_of.setdefault((row.workload, row.max_tokens), []).append(row)
     several = len({max_tokens for _, max_tokens in arms_of}) > 1
     figures: list[Figure] = []

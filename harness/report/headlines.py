@@ -42,7 +42,7 @@ def _verdict(contest: Contest) -> str:
         _faithful(best),
     ]
     if best.loops:
-        parts.append(f"but {best.loops} of {best.ok} answers loop")
+        parts.append(f"but {best.loops} of {best.ok} answers loop, which inflates acceptance")
     sentence = ", ".join(parts)
     if contest.screen is not None:
         sentence += f" ({contest.screen}: a screen, not a proof)"
@@ -81,6 +81,9 @@ def _why(contest: Contest, best: TrialSummary) -> str:
 def _faithful(best: TrialSummary) -> str:
     if best.lossless.verdict is Verdict.IDENTICAL:
         return "lossless"
+    if best.lossless.verdict is Verdict.NEAR_TIE:
+        found = best.lossless
+        return f"lossless but for near-ties in {found.differing} of {found.compared} answers"
     if best.lossless.verdict is Verdict.NOT_COMPARABLE:
         return "not known to be lossless"
     return f"but its text {difference_words(best.lossless)}"

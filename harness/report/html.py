@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.report import escape
-from harness.report.content import Report
+from harness.report.content import SYNTHETIC, Report
 from harness.report.figures import Figure
 
 HERE = Path(__file__).parent
@@ -35,6 +35,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
     )
     return environment.get_template("report.html.j2").render(
         report=report,
+        synthetic=SYNTHETIC,
         policy=POLICY,
         # Both are this project's own: a style sheet beside this file, and matplotlib's drawings.
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704

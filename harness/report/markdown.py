@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.report import escape
-from harness.report.content import Fact, FactGroup, Report
+from harness.report.content import SYNTHETIC, Fact, FactGroup, Report
 from harness.report.figures import Figure
 from harness.report.tables import Table
 
@@ -25,6 +25,10 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         yield "\n".join(f"- {escape.markdown(remark)}" for remark in report.remarks)
     for figure in figures:
         yield f"![{escape.markdown(figure.title)}](figures/{figure.name}.svg)"
+    if report.synthetic.rows:
+        yield "## Synthetic acceptance"
+        yield escape.markdown(SYNTHETIC)
+        yield _table(report.synthetic)
     if report.failures.rows:
         yield "## Failures"
         yield _table(report.failures)

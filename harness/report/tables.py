@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.lossless import Lossless, Margin, Verdict
 from harness.analysis.summary import TrialSummary
 from harness.report import escape, numbers
 
@@ -43,6 +43,10 @@ ACCEPTANCE_LENGTH = Column("τ")
 LOSSLESS = Column("lossless", "left")
 CEILING = Column("ceiling")
 CEILING_SHARE = Column("of ceiling")
+DRAWN_ACCEPTANCE = Column("drawn acceptance")
+DRAWN_LENGTH = Column("drawn τ")
+DRAFTED = Column("drafted a step")
+DIFFERING = Column("answers that differ", "left")
 NOTES = Column("notes", "left")
 REASON = Column("reason", "left")
 
@@ -53,12 +57,12 @@ Cell = Callable[[TrialSummary], str]
 
 
 def main_table(rows: Sequence[TrialSummary]) -> Table:
-    """The table an article would print: every trial that has figures.
+    """The table an article would print: every trial that has figures and writes a text.
 
     `max tokens` (in every table), the ceiling and `notes` are columns only where they say
     anything.
     """
-    measured = [row for row in rows if row.failure is None]
+    measured = [row for row in rows if row.failure is None and row.arm.synthetic is None]
     table = _table(
         measured,
         {
@@ -72,7 +76,7 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
             LOSSLESS: _lossless,
             CEILING: lambda row: _known(row.ceiling.rate, numbers.rate),
             CEILING_SHARE: lambda row: _known(row.ceiling_share, numbers.whole_percent),
-            NOTES: lambda row: "\n".join(map(escape.clean, row.notes)),
+            NOTES: _notes,
         },
     )
     unwanted = [] if any(row.notes for row in measured) else [NOTES]
@@ -81,17 +85,36 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
     return table.without(unwanted)
 
 
+def synthetic_table(rows: Sequence[TrialSummary]) -> Table:
+    """Trials whose drafts were accepted by draw: what the machine does with such a drafter."""
+    table = _table(
+        [row for row in rows if row.failure is None and row.arm.synthetic is not None],
+        {
+            **_place(rows),
+            DECODE_RATE: lambda row: _known(row.decode_rate, numbers.rate_estimate),
+            SPEEDUP: _speedup,
+            DRAWN_ACCEPTANCE: lambda row: _exposed(
+                row.speculating.acceptance_rate, numbers.percent
+            ),
+            DRAWN_LENGTH: lambda row: _exposed(row.speculating.acceptance_length, numbers.length),
+            DRAFTED: lambda row: _exposed(row.speculating.drafted_per_step, numbers.length),
+            NOTES: _notes,
+        },
+    )
+    return table if any(row[-1] for row in table.rows) else table.without([NOTES])
+
+
 def detail_table(rows: Sequence[TrialSummary]) -> Table:
     """The figures that stand behind the main table."""
-    return _table(
-        [row for row in rows if row.failure is None],
+    measured = [row for row in rows if row.failure is None and row.arm.synthetic is None]
+    table = _table(
+        measured,
         {
             **_place(rows),
             Column("samples"): lambda row: f"{row.ok} of {row.ok + row.failed}",
             Column("pairs"): lambda row: _known(row.speedup, lambda speedup: str(speedup.count)),
-            Column("drafted a step"): lambda row: _drafts(
-                row, row.speculating.drafted_per_step, numbers.length
-            ),
+            DIFFERING: lambda row: numbers.UNKNOWN if row.arm.is_plain else differing(row.lossless),
+            DRAFTED: lambda row: _drafts(row, row.speculating.drafted_per_step, numbers.length),
             Column("accepted at 1, 2, …", "left"): lambda row: _drafts(
                 row, row.speculating.accepted_per_position, _positions
             ),
@@ -100,6 +123,8 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             Column("peak memory"): lambda row: _exposed(row.peak_memory, numbers.size),
         },
     )
+    differ = any(row.lossless.differing and not row.arm.is_plain for row in measured)
+    return table if differ else table.without([DIFFERING])
 
 
 def failure_table(rows: Sequence[TrialSummary]) -> Table:
@@ -111,11 +136,25 @@ def failure_table(rows: Sequence[TrialSummary]) -> Table:
 
 
 def difference_words(lossless: Lossless) -> str:
-    """'differs in 2 of 6 answers, first at token 37'."""
+    """'differs in 2 of 6 answers, at token 37 by a margin of 1.9'."""
     words = f"differs in {lossless.differing} of {lossless.compared} answers"
-    if lossless.first_difference is None:
-        return words
-    return f"{words}, first at token {lossless.first_difference}"
+    if lossless.margin is not None:
+        return f"{words}, at token {lossless.decisive} by a margin of {_margin(lossless.margin)}"
+    if lossless.decisive is not None:
+        words += f", at token {lossless.decisive}"
+    return f"{words} (not probed)"
+
+
+def differing(lossless: Lossless) -> str:
+    """'3 of 9: 2 near-ties, 1 not probed'."""
+    counts = (
+        ("near-tie" if lossless.near_ties == 1 else "near-ties", lossless.near_ties),
+        ("clear", lossless.clear),
+        ("not probed", lossless.unprobed),
+    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts if count)
+    found = f"{lossless.differing} of {lossless.compared}"
+    return f"{found}: {kinds}" if kinds else found
 
 
 def _place(rows: Sequence[TrialSummary]) -> dict[Column, Cell]:
@@ -138,14 +177,28 @@ def _speedup(row: TrialSummary) -> str:
 
 
 def _lossless(row: TrialSummary) -> str:
-    """'identical', or 'differs at 37 (2 of 6)': the first token that differs anywhere."""
+    """'identical', 'near-tie at 36 (0.03)', 'differs at 36 (margin 1.9)' or '(not probed)'."""
     found = row.lossless
     if row.arm.is_plain:
         return "reference"
+    if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
+        return f"near-tie at {found.decisive} ({_margin(found.margin)})"
     if found.verdict is not Verdict.DIFFERENT:
         return found.verdict.value
-    place = "" if found.first_difference is None else f" at {found.first_difference}"
-    return f"differs{place} ({found.differing} of {found.compared})"
+    place = "" if found.decisive is None else f" at {found.decisive}"
+    if found.margin is None:
+        return f"differs{place} (not probed)"
+    return f"differs{place} (margin {_margin(found.margin)})"
+
+
+def _margin(margin: Margin) -> str:
+    """'0.03', '1.9', 'over 4.2'."""
+    value = f"{margin.value:.{2 if margin.value < 1 else 1}f}"
+    return f"over {value}" if margin.at_least else value
+
+
+def _notes(row: TrialSummary) -> str:
+    return "\n".join(map(escape.clean, row.notes))
 
 
 def _positions(shares: Sequence[float]) -> str:

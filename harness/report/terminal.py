@@ -6,18 +6,20 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.report import escape
-from harness.report.content import WALL_TIME, Report, build_report, wall_time
+from harness.report.content import SYNTHETIC, WALL_TIME, Report, build_report, wall_time
 from harness.report.tables import (
     ACCEPTANCE,
     ACCEPTANCE_LENGTH,
     CEILING,
     CEILING_SHARE,
+    DRAFTED,
     LOSSLESS,
     NOTES,
     SETTING,
     WORKLOAD,
     Table,
     main_table,
+    synthetic_table,
 )
 from harness.run_folder import RunData
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.summary import TrialSummary
 
-SPARED = (CEILING, CEILING_SHARE, ACCEPTANCE_LENGTH, ACCEPTANCE, LOSSLESS)
+SPARED = (CEILING, CEILING_SHARE, DRAFTED, ACCEPTANCE_LENGTH, ACCEPTANCE, LOSSLESS)
 """Columns that a table gives up, in this order, until it fits."""
 WIDEST_SETTING = 24
 """A longer name of a setting may take several lines."""
@@ -41,7 +43,13 @@ def print_summary(run: RunData, console: Console) -> None:
     for line in report.headlines:
         _print(console, line, style="bold")
     for workload, rows in groupby(report.rows, key=lambda row: row.workload):
-        _print_workload(console, workload, list(rows))
+        trials = list(rows)
+        real = [row for row in trials if row.arm.synthetic is None]
+        drawn = [row for row in trials if row.arm.synthetic is not None]
+        _print_rows(console, workload, main_table(real), real)
+        _print_rows(console, f"{workload}, synthetic acceptance", synthetic_table(drawn), drawn)
+    if report.synthetic.rows:
+        _print(console, SYNTHETIC, style="dim")
     for remark in report.remarks:
         _print(console, remark, style="dim")
     _print_failures(console, report)
@@ -51,18 +59,19 @@ def print_summary(run: RunData, console: Console) -> None:
         _print(console, f"{WALL_TIME}: {spent}", style="dim")
 
 
-def _print_workload(console: Console, workload: str, rows: Sequence[TrialSummary]) -> None:
-    content = main_table(rows).without([WORKLOAD, NOTES])
+def _print_rows(console: Console, title: str, content: Table, rows: Sequence[TrialSummary]) -> None:
+    """A table as wide as there is room for, and under it the notes of its rows."""
+    content = content.without([WORKLOAD, NOTES])
     if not content.rows:
         return
-    table = _table(workload, content)
+    table = _table(title, content)
     # A measurement never exceeds the width it is made for, so that has to be a generous one.
     unbounded = console.options.update(max_width=10_000)
     for column in SPARED:
         if console.measure(table, options=unbounded).minimum <= console.width:
             break
         content = content.without([column])
-        table = _table(workload, content)
+        table = _table(title, content)
     console.print()
     console.print(table)
     notes: dict[str, list[TrialSummary]] = {}

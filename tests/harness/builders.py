@@ -16,6 +16,7 @@ from harness.records import (
     Launch,
     Manifest,
     ModelInfo,
+    Probe,
     PromptInfo,
     RunnerInfo,
     Sample,
@@ -211,6 +212,7 @@ def make_run(
     samples: Iterable[Sample],
     *,
     launches: Iterable[Launch] | None = None,
+    probes: Iterable[Probe] = (),
     **changes: object,
 ) -> RunData:
     """A finished run of one session: 100 s, of which 40 loaded, 59 waited and 1 was the harness's.
@@ -229,4 +231,25 @@ def make_run(
                 started_at="2026-01-01T00:00:00Z", wall_s=100.0, loading_s=40.0, waiting_s=59.0
             ),
         ),
+        probes=tuple(probes),
     )
+
+
+def make_probe(sample: Sample, at: int, *logprobs: float, **changes: object) -> Probe:
+    """Plain decoding asked after `at` tokens of its answer: its own next token, then -1, -2, …
+
+    Where its answer ends there, token 1000000 stands for the end of the text.
+    """
+    tokens = sample.tokens or ()
+    written = ",".join(map(str, tokens[:at]))
+    ids = (tokens[at] if at < len(tokens) else 1_000_000, *range(-1, -len(logprobs), -1))
+    values = {
+        "arm": "none",
+        "workload": sample.workload,
+        "prompt": sample.prompt,
+        "prefix": at,
+        "prefix_sha256": hashlib.sha256(written.encode()).hexdigest(),
+        "log": "logs/probe-none.log",
+        "top": tuple(zip(ids, logprobs, strict=False)) or None,
+    }
+    return Probe.model_validate({**values, **changes})

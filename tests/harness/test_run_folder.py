@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 
 from harness.records import Sample
 from harness.run_folder import DiskError, RunFolder, RunFolderError, read_run
-from tests.harness.builders import make_arm, make_manifest, make_sample
+from tests.harness.builders import (
+    make_arm,
+    make_launch,
+    make_manifest,
+    make_probe,
+    make_sample,
+)
 
 MANIFEST = make_manifest([make_arm(), make_arm("ngram-mod", 4)], [])
 SAMPLES = [make_sample(make_arm(), round=number, sequence=number) for number in range(1, 5)]
+PROBE = make_probe(SAMPLES[0], 9, -0.7, -0.75)
 
 
 @pytest.fixture
@@ -31,6 +38,32 @@ def test_what_was_written_comes_back(run: Path) -> None:
     data = read_run(run)
     assert list(data.samples) == SAMPLES
     assert data.manifest == MANIFEST
+
+
+def test_probes_come_back_and_older_runs_have_none(run: Path) -> None:
+    assert read_run(run).probes == ()
+    probes = (PROBE, make_probe(SAMPLES[0], 5, reason="not told"))
+    with RunFolder.resume(run) as folder:
+        for probe in probes:
+            folder.add(probe)
+    assert read_run(run).probes == probes
+    file = run / "probes.jsonl"
+    file.write_bytes(file.read_bytes() + b'{"arm": "no')
+    with RunFolder.resume(run) as folder:
+        assert folder.read().probes == probes
+    assert file.read_bytes().endswith(b"}\n")
+    file.unlink()
+    assert read_run(run).probes == ()
+
+
+def test_a_later_line_of_a_launch_takes_the_place_of_the_first(run: Path) -> None:
+    arm = make_arm("ngram-mod", 4)
+    first, second = make_launch(arm), make_launch(arm, 2)
+    reviewed = first.model_copy(update={"remark": "no drafts", "draft_limit": 2})
+    with RunFolder.resume(run) as folder:
+        for launch in (first, second, reviewed):
+            folder.add(launch)
+    assert read_run(run).launches == (reviewed, second)
 
 
 def test_folder_that_exists(run: Path) -> None:
@@ -141,6 +174,18 @@ def test_corrupt_line_is_named(run: Path, line: bytes, words: str) -> None:
     with pytest.raises(RunFolderError, match=words) as caught:
         RunFolder.resume(run)
     assert "Delete that line; under --resume it is measured again" in str(caught.value)
+
+
+def test_damaged_probes_are_named(run: Path) -> None:
+    file = run / "probes.jsonl"
+    file.write_text("not json\n")
+    with pytest.raises(RunFolderError, match="line 1: not a probe") as caught:
+        RunFolder.resume(run)
+    assert "Delete that line; under --resume it is measured again" in str(caught.value)
+    line = PROBE.model_dump_json() + "\n"
+    file.write_text(line * 2)
+    with pytest.raises(RunFolderError, match="line 2: the same request as line 1"):
+        read_run(run)
 
 
 @pytest.mark.parametrize("name", ["launches.jsonl", "sessions.jsonl"])

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.summary import summarise
 from harness.manifest import make_manifest
 from harness.plan import Batch, Plan, make_plan
 from harness.records import Launch, Sample
 from harness.run_folder import RunData, RunFolder, read_run
 from harness.suite import make_suite
 from harness.sweep import Sweep
+from runners.base.contract import Review
+from runners.mock import MockServer
 from runners.registry import RUNNERS
 
 FAST = {"step-ms": 0.2, "prefill-ms": 0.2}
@@ -221,3 +226,168 @@ async def test_resuming_a_finished_run_measures_nothing(tmp_path: Path) -> None:
         await Sweep(plan, RUNNERS, folder, recorder).run()
     assert not recorder.launches
     assert read_run(tmp_path / "run").samples == before.samples
+
+
+# ---- probes ----------------------------------------------------------------------------------
+
+
+def diverging(**changes: Any) -> Plan:
+    """Two arms: one of them writes another text than plain from token 3 on."""
+    arms = [{"method": "mtp", "args": {"diverge-at": 3}}, {"method": "ngram-mod"}]
+    return plan_of(**{"methods": [], "arm": arms, **changes})
+
+
+def lossless(run: RunData) -> dict[str, Lossless]:
+    return {row.arm.method: row.lossless for row in summarise(run)}
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict"), [(0.03, Verdict.NEAR_TIE), (1.9, Verdict.DIFFERENT)]
+)
+async def test_first_differences_are_probed(
+    tmp_path: Path, margin: float, verdict: Verdict
+) -> None:
+    recorder = Recorder()
+    plan = diverging(args={"margin": margin})
+    with new_folder(plan, tmp_path / "run") as folder:
+        await Sweep(plan, RUNNERS, folder, recorder).run()
+    run = read_run(tmp_path / "run")
+    # Three prompts, whose answers are the same in both rounds.
+    assert recorder.probed == len(run.probes) == 3
+    assert {(probe.arm, probe.prefix) for probe in run.probes} == {("none", 3)}
+    assert all((tmp_path / "run" / probe.log).exists() for probe in run.probes)
+    found = lossless(run)
+    assert found["ngram-mod"].verdict is Verdict.IDENTICAL
+    assert found["mtp"].verdict is verdict
+    assert (found["mtp"].differing, found["mtp"].decisive) == (6, 3)
+    assert found["mtp"].margin is not None
+    assert found["mtp"].margin.value == pytest.approx(margin)
+    (session,) = run.sessions
+    assert session.harness_s > 0
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"args": {"fault": "hides-probabilities"}}, "the runner does not tell"),
+        ({"keep_text": False}, "only hashes"),
+    ],
+)
+async def test_what_cannot_be_probed(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    found = lossless(await sweep(diverging(repeats=1, **changes), tmp_path / "run"))["mtp"]
+    assert (found.verdict, found.unprobed) == (Verdict.DIFFERENT, 3)
+    assert str(found.unprobed_reason).startswith(reason)
+
+
+async def test_sampled_answers_are_not_probed(tmp_path: Path) -> None:
+    run = await sweep(diverging(repeats=1, temperature=0.7), tmp_path / "run")
+    assert run.probes == ()
+    assert lossless(run)["mtp"].verdict is Verdict.NOT_COMPARABLE
+
+
+class InterruptingProbes(Recorder):
+    """Cancels the sweep when the probes begin."""
+
+    def probing(self, count: int) -> None:
+        super().probing(count)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+
+async def test_cancelled_while_probing_and_resumed(tmp_path: Path) -> None:
+    plan = diverging()
+    path = tmp_path / "run"
+
+    async def first() -> None:
+        with new_folder(plan, path) as folder:
+            await Sweep(plan, RUNNERS, folder, InterruptingProbes()).run()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(first())
+    assert not children()
+    before = read_run(path)
+    assert len(before.samples) == plan.samples
+    assert before.sessions[0].interrupted
+    for missing in (3, 1):
+        with RunFolder.resume(path) as folder:
+            recorder = Recorder()
+            await Sweep(plan, RUNNERS, folder, recorder).run()
+        run = read_run(path)
+        assert not recorder.launches
+        assert recorder.probed == missing
+        assert run.samples == before.samples
+        assert len(run.probes) == 3
+        # Lost the last line, as by a kill in the middle of it.
+        file = path / "probes.jsonl"
+        file.write_bytes(file.read_bytes()[:-5])
+
+
+async def test_a_plain_arm_that_dies_while_probed_costs_no_sample(tmp_path: Path) -> None:
+    plan = diverging(repeats=1)
+    path = tmp_path / "run"
+
+    class Dying(Recorder):
+        """From here on nothing starts."""
+
+        def probing(self, count: int) -> None:
+            super().probing(count)
+            for arm in plan.arms:
+                object.__setattr__(arm, "options", (("fault", "die-at-start"),))
+
+    with new_folder(plan, path) as folder:
+        await Sweep(plan, RUNNERS, folder, Dying()).run()
+    run = read_run(path)
+    assert all(sample.status == "ok" for sample in run.samples)
+    assert len(run.probes) == 3
+    assert {probe.top for probe in run.probes} == {None}
+    assert all("exited with status 1" in str(probe.reason) for probe in run.probes)
+
+
+# ---- reviews ---------------------------------------------------------------------------------
+
+
+async def test_a_silent_drafter_fails_with_its_logs_words(tmp_path: Path) -> None:
+    arms = [{"method": "mtp", "args": {"fault": ["none", "drafts-nothing"]}}]
+    run = await sweep(plan_of(methods=[], arm=arms, repeats=1), tmp_path / "run")
+    failures = [row.failure for row in summarise(run) if "drafts-nothing" in row.arm.id]
+    assert failures[-1] == (
+        "asked for mtp, drafted nothing in 3 requests; mock: no drafts: told to draft nothing"
+    )
+    # The second line of a launch took the place of the first.
+    assert len({launch.id for launch in run.launches}) == len(run.launches)
+
+
+async def test_counts_that_disagree_fail_the_trial_with_both(tmp_path: Path) -> None:
+    arms = [{"method": "mtp", "args": {"fault": "miscounts"}}]
+    run = await sweep(plan_of(methods=[], arm=arms, repeats=1, prompts=1), tmp_path / "run")
+    (failure,) = [row.failure for row in summarise(run) if row.arm.method == "mtp"]
+    assert re.match(
+        r"the response says (\d+) tokens were drafted, the counters say (?!\1$)\d+$", str(failure)
+    )
+    assert any(
+        launch.disagreement is not None and "/metrics" in launch.disagreement
+        for launch in run.launches
+    )
+
+
+async def test_shorter_drafts_than_asked_for_are_noted(tmp_path: Path) -> None:
+    arms = [{"method": "mtp", "args": {"draft-limit": 1}}]
+    run = await sweep(plan_of(methods=[], arm=arms, repeats=1), tmp_path / "run")
+    (notes,) = [row.notes for row in summarise(run) if row.arm.method == "mtp"]
+    assert "asked for k=2, the runner drafts at most 1" in notes
+
+
+async def test_a_review_that_fails_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: MockServer) -> Review:
+        raise OSError("the log is gone")
+
+    monkeypatch.setattr(MockServer, "review", broken)
+    run = await sweep(plan_of(repeats=1), tmp_path / "run")
+    assert all(sample.status == "ok" for sample in run.samples)
+    remarks = {launch.arm: launch.remark for launch in run.launches}
+    assert remarks["none"] is None
+    assert "the log is gone" in str(remarks["ngram-mod-k2"])

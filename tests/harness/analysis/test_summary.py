@@ -6,10 +6,12 @@ from pydantic import TypeAdapter
 from harness.analysis.lossless import Verdict
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import Outcome, find_winners
+from runners.base.speculation import SyntheticAcceptance
 from tests.harness.builders import (
     PLAIN_TOKENS,
     make_arm,
     make_launch,
+    make_probe,
     make_run,
     make_sample,
     make_samples,
@@ -260,6 +262,84 @@ def test_arms_are_held_against_their_own_baseline():
     rows = rows_of(make_run([PLAIN, other, fast], samples))
     assert rows[fast.id].speedup.value == pytest.approx(1.5)
     assert rows["none-q8"].speedup is None
+
+
+def test_a_silent_drafter_fails_with_the_words_of_its_log():
+    launches = [make_launch(PLAIN), make_launch(NGRAM, remark="no implementation specified")]
+    row = speculative_row(updated(FAST, drafted=0, accepted=0), launches=launches)
+    assert row.failure == (
+        "asked for ngram-mod, drafted nothing in 6 requests; no implementation specified"
+    )
+
+
+def test_a_remark_alone_is_no_failure():
+    row = speculative_row(make_samples(NGRAM, FAST), launches=[make_launch(NGRAM, remark="slow")])
+    assert (row.failure, row.notes) == (None, ())
+
+
+def test_records_that_disagree_are_a_note():
+    launches = [
+        make_launch(NGRAM, 1, disagreement="the log counts 8 drafted, /metrics 9"),
+        make_launch(NGRAM, 2),
+        make_launch(PLAIN, disagreement="another arm's"),
+    ]
+    row = speculative_row(make_samples(NGRAM, FAST), launches=launches)
+    assert row.failure is None
+    assert row.notes == (
+        "the runner's records disagree in 1 of 2 launches, so acceptance is doubtful: "
+        "the log counts 8 drafted, /metrics 9",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "notes"),
+    [(3, ("asked for k=4, the runner drafts at most 3",)), (4, ()), (9, ()), (None, ())],
+)
+def test_drafts_that_the_runner_cuts_short_are_told(limit, notes):
+    launches = [make_launch(NGRAM, draft_limit=limit)]
+    assert speculative_row(make_samples(NGRAM, FAST), launches=launches).notes == notes
+
+
+def test_an_arm_that_cannot_work_says_why():
+    arm = NGRAM.model_copy(update={"impossible": "the model has no MTP heads"})
+    row = rows_of(make_run([PLAIN, arm], make_samples(PLAIN, SLOW), launches=[]))[arm.id]
+    assert row.failure == "the model has no MTP heads"
+
+
+def test_drafts_by_draw_are_compared_with_nothing_but_plains_speed():
+    drawn = NGRAM.model_copy(update={"synthetic": SyntheticAcceptance(length=1)})
+    samples = [
+        *make_samples(PLAIN, SLOW),
+        *updated(FAST, tokens=(1, 2) * 40, accepted=0),
+    ]
+    run = make_run([PLAIN, drawn], samples)
+    row = rows_of(run)[drawn.id]
+    assert row.setting == "ngram-mod k=4 synthetic τ=1"
+    assert row.lossless.verdict is Verdict.NOT_COMPARABLE
+    assert row.lossless.reason == "drafts accepted by draw: the text is void"
+    assert (row.loops, row.notes) == (0, ())
+    assert row.speedup.value == pytest.approx(1.5)
+    (contest,) = find_winners(run, summarise(run))
+    assert (contest.outcome, contest.compared, contest.failed) == (Outcome.NO_SPEEDUP, 0, 0)
+    # The same text as plain's is void as well.
+    same = make_run([PLAIN, drawn], [*make_samples(PLAIN, SLOW), *make_samples(NGRAM, FAST)])
+    assert rows_of(same)[drawn.id].lossless.verdict is Verdict.NOT_COMPARABLE
+
+
+def test_a_drawn_setting_that_drafts_nothing_has_failed():
+    drawn = NGRAM.model_copy(update={"synthetic": SyntheticAcceptance(length=3)})
+    samples = [*make_samples(PLAIN, SLOW), *updated(FAST, drafted=0, accepted=0)]
+    assert "drafted nothing" in rows_of(make_run([PLAIN, drawn], samples))[drawn.id].failure
+
+
+def test_probes_of_the_run_weigh_its_differences():
+    plain = make_samples(PLAIN, SLOW)
+    fast = updated(FAST, tokens=(*PLAIN_TOKENS[:9], -1, *PLAIN_TOKENS[10:]))
+    probe = make_probe(plain[0], 9, -0.7, -0.71)
+    row = rows_of(make_run([PLAIN, NGRAM], [*plain, *fast], probes=[probe]))[NGRAM.id]
+    assert (row.lossless.verdict, row.lossless.near_ties) == (Verdict.NEAR_TIE, 6)
+    row = rows_of(make_run([PLAIN, NGRAM], [*plain, *fast]))[NGRAM.id]
+    assert row.lossless.unprobed_reason == "the run did not come to it"
 
 
 def test_rows_can_be_written_as_json():

@@ -16,7 +16,8 @@ from harness.report.content import build_report
 from harness.report.figures import draw_figures
 from harness.report.terminal import print_summary
 from harness.report.write import write_reports
-from tests.harness.builders import make_arm, make_launch, make_run, make_samples
+from runners.base.speculation import SyntheticAcceptance
+from tests.harness.builders import make_arm, make_launch, make_probe, make_run, make_samples
 from tests.harness.report.hostile import hostile_run
 
 PLAIN, FAST, LOST = make_arm(), make_arm("ngram-mod", 4), make_arm("mtp", 2)
@@ -42,6 +43,13 @@ def ordinary_run():
         make_launch(LOST, status="failed", reason="it did not start: no heads"),
     ]
     return make_run([PLAIN, FAST, LOST], samples, launches=launches)
+
+
+def with_draw():
+    run = ordinary_run()
+    drawn = make_arm("ngram-mod", 4, id="drawn", synthetic=SyntheticAcceptance(length=4))
+    samples = make_samples(drawn, [90.0, 91.0, 89.0] * 2, prompts=("p1", "p2"))
+    return make_run([*run.manifest.arms, drawn], [*run.samples, *samples], launches=run.launches)
 
 
 def render_html(run):
@@ -146,6 +154,40 @@ def test_a_run_without_samples_is_a_report_too():
     assert "not measured" in render_terminal(run, 80)
 
 
+@pytest.mark.parametrize("render", [render_html, render_markdown])
+def test_drafts_by_draw_have_a_section_that_says_what_they_are(render):
+    text = render(with_draw())
+    heading = text.index("Synthetic acceptance")
+    assert text.index("ngram-mod k=4") < heading < text.index("synthetic τ=4")
+    assert "measures the machine apart from any drafter" in text
+    assert "Synthetic acceptance" not in render(ordinary_run())
+
+
+def test_drafts_by_draw_are_apart_on_the_terminal():
+    text = render_terminal(with_draw(), 120)
+    assert "coding, synthetic acceptance" in text
+    assert "measures the machine apart from any drafter" in " ".join(text.split())
+    assert "synthetic" not in render_terminal(ordinary_run(), 120)
+
+
+def test_drafts_by_draw_are_not_drawn():
+    assert draw_figures(build_report(with_draw()).rows) == draw_figures(
+        build_report(ordinary_run()).rows
+    )
+
+
+def test_why_differences_were_not_probed_is_said_once():
+    samples = [
+        *make_samples(PLAIN, [50.0, 51.0, 49.0]),
+        *make_samples(
+            FAST, [75.0, 76.0, 74.0], change=lambda s: s.model_copy(update={"tokens": (1, 2, 3)})
+        ),
+    ]
+    assert build_report(make_run([PLAIN, FAST], samples, models=())).remarks[-1] == (
+        "Differences not probed, 1 row: the run did not come to it."
+    )
+
+
 # ---- HTML ------------------------------------------------------------------------------------
 
 
@@ -228,6 +270,25 @@ def test_csv_has_every_row_as_raw_numbers():
     assert (plain["draft_tokens"], fast["draft_tokens"], fast["pairs"]) == ("", "4", "6")
     assert (plain["speedup"], plain["acceptance_rate"], lost["decode_rate"]) == ("", "", "")
     assert lost["failure"] == "it did not start: no heads"
+
+
+def test_csv_has_the_parts_of_a_verdict_and_marks_draws():
+    samples = [
+        *make_samples(PLAIN, [50.0, 51.0, 49.0]),
+        *make_samples(
+            FAST, [75.0] * 3, change=lambda s: s.model_copy(update={"tokens": (*s.tokens[:9], -1)})
+        ),
+    ]
+    probe = make_probe(samples[0], 9, -0.5, -0.75)
+    run = make_run([PLAIN, FAST], samples, probes=[probe])
+    _, fast = standard_csv.DictReader(io.StringIO(csv.render(build_report(run).rows)))
+    assert (fast["lossless"], fast["lossless_differing"]) == ("near-tie", "3")
+    assert (fast["lossless_near_ties"], fast["lossless_unprobed"]) == ("3", "0")
+    assert (fast["first_difference"], fast["decisive_difference"]) == ("9", "9")
+    assert (fast["margin"], fast["margin_at_least"], fast["synthetic"]) == ("0.25", "False", "")
+    rows = list(standard_csv.DictReader(io.StringIO(csv.render(build_report(with_draw()).rows))))
+    assert [row["synthetic"] for row in rows] == ["", "", "", "τ=4"]
+    assert rows[-1]["lossless"] == "not comparable"
 
 
 def test_csv_survives_hostile_text():

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from harness.report.content import build_report
-from tests.harness.builders import PLAIN_TOKENS, make_arm, make_run, make_samples
+from runners.base.speculation import SyntheticAcceptance
+from tests.harness.builders import (
+    PLAIN_TOKENS,
+    make_arm,
+    make_probe,
+    make_run,
+    make_sample,
+    make_samples,
+)
 
 PLAIN = make_arm()
 FAST = make_arm("ngram-mod", 4)
@@ -47,12 +55,12 @@ def test_the_three_verdicts(arguments, pattern):
         (
             {"tokens": (*PLAIN_TOKENS[:37], -1)},
             {},
-            "], but its text differs in 6 of 6 answers, first at token 37",
+            "], but its text differs in 6 of 6 answers, at token 37 (not probed)",
         ),
         (
             {"tokens": None, "text_sha256": "00"},
             {},
-            "], but its text differs in 6 of 6 answers",
+            "], but its text differs in 6 of 6 answers (not probed)",
         ),
     ],
 )
@@ -61,9 +69,33 @@ def test_a_winner_tells_whether_it_is_lossless(change, manifest, ending):
     assert line.endswith(ending)
 
 
+@pytest.mark.parametrize(
+    ("second", "ending"),
+    [
+        (-0.83, "], lossless but for near-ties in 6 of 6 answers"),
+        (-2.7, "], but its text differs in 6 of 6 answers, at token 37 by a margin of 1.9"),
+    ],
+)
+def test_a_near_tie_does_not_disqualify_and_a_real_difference_does(second, ending):
+    probes = [make_probe(make_sample(PLAIN, prompt=prompt), 37, -0.8, second) for prompt in PROMPTS]
+    (line,) = headlines(1.5, change={"tokens": (*PLAIN_TOKENS[:37], -1)}, probes=probes)
+    assert line.endswith(ending)
+
+
+def test_drafts_by_draw_are_in_no_headline():
+    drawn = make_arm("ngram-mod", 4, id="drawn", synthetic=SyntheticAcceptance(length=5))
+    samples = [*make_samples(PLAIN, RATES), *make_samples(drawn, [99.0, 98.0, 97.0] * 2)]
+    (line,) = build_report(make_run([PLAIN, drawn], samples)).headlines
+    assert line == "coding: plain decodes 50.0 tok/s, with nothing to compare"
+    samples += make_samples(FAST, [75.0, 76.0, 74.0] * 2)
+    (line,) = build_report(make_run([PLAIN, drawn, FAST], samples)).headlines
+    assert line.startswith("coding: ngram-mod k=4 is 1.50x plain")
+    assert "synthetic" not in line
+
+
 def test_a_winner_that_loops_says_so():
     (line,) = headlines(1.5, change={"tokens": (1, 2) * 40})
-    assert line.endswith("but 6 of 6 answers loop")
+    assert line.endswith("but 6 of 6 answers loop, which inflates acceptance")
 
 
 def test_few_pairs_are_a_screen():

@@ -1,29 +1,42 @@
 from __future__ import annotations
 
+import pytest
+
 from harness.analysis.summary import summarise
 from harness.report.tables import (
     CEILING,
+    DIFFERING,
     MAX_TOKENS,
     NOTES,
     SETTING,
     detail_table,
     failure_table,
     main_table,
+    synthetic_table,
 )
-from tests.harness.builders import PLAIN_TOKENS, make_arm, make_launch, make_run, make_samples
+from runners.base.speculation import SyntheticAcceptance
+from tests.harness.builders import (
+    PLAIN_TOKENS,
+    make_arm,
+    make_launch,
+    make_probe,
+    make_run,
+    make_sample,
+    make_samples,
+)
 
 PLAIN, FAST, LOST = make_arm(), make_arm("ngram-mod", 4), make_arm("mtp", 2)
 
 
-def rows(change=None, **options):
+def rows(change=None, arm=FAST, **options):
     samples = [
         *make_samples(PLAIN, [50.0] * 3),
         *make_samples(
-            FAST, [75.0] * 3, change=lambda sample: sample.model_copy(update=change or {})
+            arm, [75.0] * 3, change=lambda sample: sample.model_copy(update=change or {})
         ),
     ]
     launches = [make_launch(LOST, status="failed", reason="it did not start: no heads")]
-    return summarise(make_run([PLAIN, FAST, LOST], samples, launches=launches, **options))
+    return summarise(make_run([PLAIN, arm, LOST], samples, launches=launches, **options))
 
 
 def cells(table, setting):
@@ -92,11 +105,48 @@ def test_details():
     assert details["peak memory"] == "1.20 GB"
 
 
-def test_a_difference_is_located():
-    table = main_table(rows({"tokens": (*PLAIN_TOKENS[:37], -1)}))
-    assert cells(table, "ngram-mod k=4")["lossless"] == "differs at 37 (3 of 3)"
-    table = main_table(rows({"tokens": None, "text_sha256": "00"}))
-    assert cells(table, "ngram-mod k=4")["lossless"] == "differs (3 of 3)"
+@pytest.mark.parametrize(
+    ("logprobs", "shown", "counted"),
+    [
+        ((-0.8, -0.83), "near-tie at 37 (0.03)", "3 of 3: 3 near-ties"),
+        ((-0.1, -2.0), "differs at 37 (margin 1.9)", "3 of 3: 3 clear"),
+        ((0.0, -0.7), "differs at 37 (margin 0.70)", "3 of 3: 3 clear"),
+        ((-0.1,), "differs at 37 (margin over 0.00)", "3 of 3: 3 clear"),
+        ((), "differs at 37 (not probed)", "3 of 3: 3 not probed"),
+    ],
+)
+def test_a_difference_is_located_and_weighed(logprobs, shown, counted):
+    probe = make_probe(make_sample(PLAIN), 37, *logprobs)
+    found = rows({"tokens": (*PLAIN_TOKENS[:37], -1)}, probes=[probe])
+    assert cells(main_table(found), "ngram-mod k=4")["lossless"] == shown
+    details = detail_table(found)
+    assert cells(details, "ngram-mod k=4")["answers that differ"] == counted
+    assert cells(details, "plain")["answers that differ"] == "–"
+
+
+def test_texts_that_differ_by_their_hashes_have_no_place():
+    found = rows({"tokens": None, "text_sha256": "00"})
+    assert cells(main_table(found), "ngram-mod k=4")["lossless"] == "differs (not probed)"
+    assert DIFFERING in detail_table(found).columns
+    assert DIFFERING not in detail_table(rows()).columns
+
+
+def test_drafts_by_draw_stand_in_a_table_of_their_own():
+    looping = {"tokens": (1, 2) * 40, "accepted": 0}
+    found = rows(looping, arm=make_arm("ngram-mod", 4, synthetic=SyntheticAcceptance(length=1)))
+    setting = "ngram-mod k=4 synthetic τ=1"
+    assert [row[0] for row in main_table(found).rows] == ["plain"]
+    assert [row[0] for row in detail_table(found).rows] == ["plain"]
+    assert cells(synthetic_table(found), setting) == {
+        "setting": setting,
+        "workload": "coding",
+        "tok/s [95%]": "75.0",
+        "speed-up [95%]": "1.50x",
+        "drawn acceptance": "0.0%",
+        "drawn τ": "2.00",
+        "drafted a step": "3.00",
+    }
+    assert not synthetic_table(rows()).rows
 
 
 def test_columns_can_be_taken_out():

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.differences import MOST_PROBES, first_difference, places_to_probe
+from harness.records import Arm, Sample
+from runners.base.speculation import SyntheticAcceptance
+from tests.harness.builders import PLAIN_TOKENS, make_arm, make_sample
+
+PLAIN, FAST = make_arm(), make_arm("ngram-mod", 4)
+DRAWN = make_arm("ngram-mod", 4, id="drawn", synthetic=SyntheticAcceptance(length=2))
+
+
+def parted(at: int) -> tuple[int, ...]:
+    return (*PLAIN_TOKENS[:at], -1, *PLAIN_TOKENS[at + 1 :])
+
+
+def places(arms: list[Arm], *samples: Sample, temperature: float = 0.0) -> list[int]:
+    found = places_to_probe(arms, samples, temperature=temperature)
+    assert {place.arm for place in found} <= {PLAIN.id}
+    return [len(place.written) for place in found]
+
+
+@given(st.lists(st.integers(0, 2), max_size=6), st.lists(st.integers(0, 2), max_size=6))
+def test_two_answers_are_the_same_up_to_where_they_part(left: list[int], right: list[int]) -> None:
+    found = first_difference(left, right)
+    if left == right:
+        assert found is None
+        return
+    assert found is not None
+    at = len(found.written)
+    assert list(found.written) == left[:at] == right[:at]
+    assert left[at : at + 1] == ([] if found.token is None else [found.token])
+    assert right[at : at + 1] == ([] if found.plain_token is None else [found.plain_token])
+    assert found.token != found.plain_token
+
+
+def test_each_place_is_probed_once() -> None:
+    samples = [
+        *(make_sample(PLAIN, round=n) for n in (1, 2)),
+        *(make_sample(FAST, round=n, tokens=parted(9)) for n in (1, 2)),
+        *(make_sample(PLAIN, round=n, prompt="p2") for n in (1, 2)),
+        make_sample(FAST, round=1, prompt="p2", tokens=parted(9)),
+        make_sample(FAST, round=2, prompt="p2", tokens=parted(4)),
+    ]
+    assert places([PLAIN, FAST], *samples) == [9, 9, 4]
+
+
+def test_two_arms_share_a_place() -> None:
+    other = make_arm("ngram-mod", 8)
+    samples = [make_sample(arm, tokens=parted(9)) for arm in (FAST, other)]
+    assert places([PLAIN, FAST, other], make_sample(PLAIN), *samples) == [9]
+
+
+def test_an_arm_has_so_many_probes_on_a_workload_and_always_the_same() -> None:
+    samples = [
+        make_sample(arm, round=n, tokens=PLAIN_TOKENS if arm is PLAIN else parted(n))
+        for n in range(1, MOST_PROBES + 4)
+        for arm in (PLAIN, FAST)
+    ]
+    expected = list(range(1, MOST_PROBES + 1))
+    assert places([PLAIN, FAST], *samples) == expected
+    assert places([PLAIN, FAST], *reversed(samples)) == expected
+    elsewhere = [s.model_copy(update={"workload": "prose"}) for s in samples]
+    assert places([PLAIN, FAST], *samples, *elsewhere) == expected * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokens": PLAIN_TOKENS},
+        {"tokens": None, "text_sha256": "00"},
+        {"status": "failed"},
+        {"round": 2},
+    ],
+)
+def test_no_place_without_a_difference_of_tokens(change: dict[str, object]) -> None:
+    changed = make_sample(FAST, **{"tokens": parted(9), **change})
+    assert places([PLAIN, FAST], make_sample(PLAIN), changed) == []
+
+
+def test_sampled_and_void_texts_are_not_probed() -> None:
+    plain = make_sample(PLAIN)
+    assert places([PLAIN, FAST], plain, make_sample(FAST, tokens=parted(9)), temperature=0.5) == []
+    assert places([PLAIN, DRAWN], plain, make_sample(DRAWN, tokens=parted(9))) == []
