@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from harness.models.read import ModelFile
 from harness.models.shelf import Shelf
 from harness.plan import Plan, make_plan
-from harness.suite import SuiteError, make_suite
+from harness.suite import Suite, SuiteError, make_suite
 from runners.base.contract import UsageError
 from runners.base.speculation import SyntheticAcceptance
 from runners.registry import RUNNERS
@@ -344,3 +344,34 @@ def test_a_length_that_is_built_in_is_said_so() -> None:
     assert ids(plan) == ["none", "ngram-cache-k8"]
     assert plan.arms[1].shortened == "asked for k=2, 8, 12: always 8 here (built into the runner)"
     assert plan_of(methods=["ngram-cache"], draft_tokens=[8]).arms[1].shortened is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    model=st.sampled_from(["plain", "chained", "target"]),
+    methods=st.lists(
+        st.sampled_from(["mtp", "ngram-mod", "ngram-cache", "ngram-cache+mtp"]), min_size=1
+    ),
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    drawn=st.sampled_from([(), (1,), (2.5, 6), (0.9, 0.5)]),
+)
+def test_a_resumed_run_has_the_same_plan(
+    model: str, methods: list[str], lengths: list[int], drawn: tuple[float, ...]
+) -> None:
+    given_settings = {
+        "model": f"/models/{model}.gguf",
+        "methods": methods,
+        "draft_tokens": lengths,
+        "synthetic_acceptance": drawn,
+    }
+    try:
+        plan = plan_of(**given_settings)
+    except SuiteError:  # Nothing of it can work, which other tests look at.
+        reject()
+    stored = Suite.model_validate_json(plan.suite.model_dump_json())
+    again = make_plan(stored, RUNNERS, Shelf(shelf))
+    assert again.arms == plan.arms
+    assert again.fingerprint({}) == plan.fingerprint({})
+    # Whatever was clamped: ids are unique, and no two arms of a plan would be launched alike.
+    assert len(set(ids(plan))) == len(plan.arms)
+    assert len({again.spec(arm) for arm in again.measured}) == len(again.measured)

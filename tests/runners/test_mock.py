@@ -29,7 +29,7 @@ from runners.base.contract import (
     StartError,
     UsageError,
 )
-from runners.base.speculation import METHODS, Speculation
+from runners.base.speculation import METHODS, Speculation, SyntheticAcceptance
 from runners.mock import OPTIONS, SCRIPTED, MockRunner, script_of
 from runners.mock_server import (
     DRAFTS_NOTHING,
@@ -274,6 +274,10 @@ def test_an_unknown_option_is_told_the_known_ones() -> None:
         RUNNER.check(LaunchSpec(None, options=(("step_ms", 1),)))
     with pytest.raises(UsageError, match="no method 'eagle'"):
         RUNNER.check(spec(Speculation("eagle", 2)))
+    with pytest.raises(UsageError, match="no method 'ngram-mod\\+mtp'"):
+        RUNNER.check(spec(Speculation("ngram-mod+mtp", 2)))
+    with pytest.raises(UsageError, match="draws no acceptance"):
+        RUNNER.check(spec(Speculation("mtp", 2, synthetic=SyntheticAcceptance(length=2))))
     with pytest.raises(UsageError, match="either acceptance or bursts"):
         RUNNER.check(spec(mtp(), acceptance=0.5, bursts=2))
 

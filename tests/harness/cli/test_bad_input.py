@@ -254,8 +254,15 @@ def test_nothing_that_can_work_is_status_2_with_the_reasons(tmp_path: Path) -> N
 
 
 def test_what_cannot_work_is_a_row_of_the_report_with_its_reason(tmp_path: Path) -> None:
-    arms = [make_arm(), make_arm("mtp", 2, impossible="m.gguf holds no MTP heads")]
-    run = make_run(arms, [make_sample(arms[0])], launches=[make_launch(arms[0])])
+    arms = [
+        make_arm(),
+        make_arm("mtp", 2, impossible="m.gguf holds no MTP heads"),
+        make_arm("ngram-cache", 8, asked=(2, 4), limit="built into the runner"),
+    ]
+    measured = [arms[0], arms[2]]
+    run = make_run(
+        arms, [make_sample(arm) for arm in measured], launches=[make_launch(a) for a in measured]
+    )
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "manifest.json").write_text(run.manifest.model_dump_json())
@@ -265,7 +272,9 @@ def test_what_cannot_work_is_a_row_of_the_report_with_its_reason(tmp_path: Path)
     status, out, _ = bench("report", folder)
     assert status == 1
     assert "m.gguf holds no MTP heads" in " ".join(out.split())
-    assert "not measured" not in (folder / "report.md").read_text()
+    page = (folder / "report.md").read_text()
+    assert "not measured" not in page
+    assert "asked for k=2, 4: always 8 here (built into the runner)" in page
 
 
 def failing_run(folder: Path, *, measured: bool) -> Path:
