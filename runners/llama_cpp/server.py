@@ -220,10 +220,13 @@ class LlamaCppServer:
         return Review(said.remark, disagreement, said.limit or positions or None)
 
     def _disagreement(self, said: DraftLog, counters: Counters | None) -> str | None:
-        """Which of the sources count other drafts than the others."""
-        sources: dict[str, tuple[int, int]] = {}
-        if self._told_all:
-            sources["the responses"] = self._told
+        """Which of the sources count other drafts than the others.
+
+        Nothing once a request broke off: of such a one, only the counters tell.
+        """
+        if not self._told_all:
+            return None
+        sources = {"the responses": self._told}
         if counters is not None:
             sources["/metrics"] = (counters.accepted, counters.drafted)
         # A log that tells of no request is silent, not in disagreement.
