@@ -101,7 +101,8 @@ def describe() -> None:
 def devices() -> list[str]:
     """'CPU: AMD EPYC …', from ggml, which the package binds no functions of."""
     try:
-        ggml = ctypes.CDLL(llama_cpp._ggml.libggml._name)
+        from llama_cpp._ggml import libggml as ggml  # noqa: PLC0415 - not public
+
         for name in ("ggml_backend_dev_name", "ggml_backend_dev_description"):
             getattr(ggml, name).restype = ctypes.c_char_p
             getattr(ggml, name).argtypes = [ctypes.c_void_p]
@@ -114,7 +115,7 @@ def devices() -> list[str]:
             f"{ggml.ggml_backend_dev_description(device).decode(errors='replace')}"
             for device in found
         ]
-    except (OSError, AttributeError):
+    except (ImportError, OSError, AttributeError):
         return []
 
 

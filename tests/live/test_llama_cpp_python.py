@@ -64,8 +64,8 @@ PLACE = Place(arm="a", round=1, workload="w", prompt="p", max_tokens=48, launch=
 
 
 def spec_of(method: str = "none", k: int | None = None, **options: OptionValue) -> LaunchSpec:
-    # Its own default is half of the processors for one token and all of them for several.
-    named = {"n_threads": 2, "n_threads_batch": 2, **options}
+    # One thread, so that other work on the machine does not make two of them wait for each other.
+    named = {"n_threads": 1, "n_threads_batch": 1, **options}
     return LaunchSpec(MODEL, Speculation(method, k), tuple(named.items()), context=1024)
 
 
