@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from harness.records import Arm, ModelInfo, PromptInfo, RunnerInfo, Sample
 from harness.run_folder import RunData
-from tests.harness.builders import make_arm, make_facts, make_launch, make_run, make_samples
+from tests.harness.builders import (
+    make_arm,
+    make_facts,
+    make_launch,
+    make_probe,
+    make_run,
+    make_samples,
+)
 
 HOSTILE = (
     "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> | `code` ``` [a](javascript:b) "
@@ -32,6 +39,8 @@ def hostile_run() -> RunData:
         return sample.model_copy(
             update={
                 "text": HOSTILE,
+                # The two arms part at the first token.
+                "tokens": (7, 8, 9) if sample.arm == plain.id else (6, 8, 9),
                 "status": "failed" if sample.round == 4 else "ok",
                 "reason": HOSTILE if sample.round == 4 else None,
             }
@@ -44,9 +53,10 @@ def hostile_run() -> RunData:
     return make_run(
         [plain, fast, broken],
         samples,
+        probes=[make_probe(samples[0], 0, workload=HOSTILE, arm=plain.id, reason=HOSTILE)],
         launches=[
             make_launch(plain, command=HOSTILE),
-            make_launch(fast, command=HOSTILE),
+            make_launch(fast, command=HOSTILE, remark=HOSTILE, disagreement=HOSTILE),
             make_launch(broken, status="failed", reason=HOSTILE, command=HOSTILE),
         ],
         prompts=(PromptInfo(workload=HOSTILE, id="p1", kind=HOSTILE, sha256="00"),),
