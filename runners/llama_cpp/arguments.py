@@ -183,7 +183,9 @@ class Dialect:
             return [("on" if value else "off") if "on" in flag.value else str(int(value))]
         text = str(value)
         if flag.values == 1:
-            return [text]
+            # A list is written with slashes where commas mean something else: --runner-arg.
+            is_list = "," in flag.value and "FNAME" not in flag.value
+            return [text.replace("/", ",") if is_list and "," not in text else text]
         try:
             words = shlex.split(text)
         except ValueError:

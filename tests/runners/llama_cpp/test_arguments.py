@@ -173,6 +173,8 @@ def test_synthetic_acceptance_is_todays() -> None:
         (TODAY, "-ot", "exps=CPU,x=CUDA0", ["--override-tensor", "exps=CPU,x=CUDA0"]),
         (TODAY, "ncmoe", 3, ["--n-cpu-moe", "3"]),
         (TODAY, "device", "CUDA0,CUDA1", ["--device", "CUDA0,CUDA1"]),
+        (TODAY, "device", "CUDA0/CUDA1", ["--device", "CUDA0,CUDA1"]),
+        (TODAY, "ot", "a=CPU/b=CPU", ["--override-tensor", "a=CPU,b=CPU"]),
         (TODAY, "cpu_moe", "on", ["--cpu-moe"]),
         (TODAY, "cpu-moe", "off", []),
         (TODAY, "nkvo", True, ["--no-kv-offload"]),
