@@ -13,6 +13,8 @@ from harness.report.tables import (
     CEILING,
     CEILING_SHARE,
     DRAFTED,
+    DRAWN_ACCEPTANCE,
+    DRAWN_LENGTH,
     LOSSLESS,
     NOTES,
     SETTING,
@@ -31,7 +33,16 @@ if TYPE_CHECKING:
 
     from harness.analysis.summary import TrialSummary
 
-SPARED = (CEILING, CEILING_SHARE, DRAFTED, ACCEPTANCE_LENGTH, ACCEPTANCE, LOSSLESS)
+SPARED = (
+    CEILING,
+    CEILING_SHARE,
+    DRAFTED,
+    DRAWN_LENGTH,
+    DRAWN_ACCEPTANCE,
+    ACCEPTANCE_LENGTH,
+    ACCEPTANCE,
+    LOSSLESS,
+)
 """Columns that a table gives up, in this order, until it fits."""
 WIDEST_SETTING = 24
 """A longer name of a setting may take several lines."""

@@ -317,6 +317,14 @@ def test_narrow_terminals_lose_columns_and_no_digits():
     assert "of ceiling" in render_terminal(ordinary_run(), 120)
 
 
+def test_a_narrow_table_of_draws_loses_whole_columns():
+    wide, narrow = (render_terminal(with_draw(), width) for width in (120, 70))
+    assert "drawn acceptance  drawn τ" in wide
+    assert "draw" not in narrow.replace("draws", "").replace("a draw at", "")
+    for text in (wide, narrow):
+        assert "90.0 [89.0, 91.0]" in text
+
+
 def test_rich_markup_is_not_obeyed():
     assert "[bold]markup[/bold]" in render_terminal(hostile_run(), 5000)
 
