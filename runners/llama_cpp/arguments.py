@@ -109,6 +109,9 @@ class Dialect:
         if refused := sorted(given & NOT_FOR_A_LAUNCH):
             raise UsageError(f"bench cannot launch llama-server with {', '.join(refused)}")
         argv = ["--model", str(spec.model)]
+        slots = self.help.flag("slots")
+        if slots is not None and not slots.negative:  # Off by itself in builds of 2025.
+            argv.append("--slots")
         types = [] if spec.speculation.is_plain else self._types(spec.speculation)
         wanted = self._shared_cap(spec, launch_options(replace(spec, options=options)))
         chosen: dict[str, tuple[str, list[str]]] = {}

@@ -117,11 +117,12 @@ async def _is_ready(process: Process, port: int, log: Path, deadline: float) -> 
     Raises:
         StartError: the server ended, or is not ready at the deadline.
     """
-    while time.monotonic() < deadline:
+    while (left := deadline - time.monotonic()) > 0:
         if (ended := process.ended()) is not None:
             return _explain(ended, log)
         with contextlib.suppress(RequestError):  # Not listening yet.
-            reply = await fetch(f"http://127.0.0.1:{port}/health", timeout_s=HEALTH_S)
+            url = f"http://127.0.0.1:{port}/health"
+            reply = await fetch(url, timeout_s=min(HEALTH_S, left))
             if reply.status == 200 and process.ended() is None:
                 return _listens(process.pid, port)
         await asyncio.sleep(POLL_S)

@@ -46,14 +46,16 @@ class Piece:
             timings = self.body["timings"]
             reasons = {"eos": "stop", "word": "stop", "limit": "length"}
             said = str(self.body.get("stop_type"))
+            # Builds of 2025 do not tell.
+            cached = int(timings["cache_n"]) if "cache_n" in timings else None
             # Both are left out when nothing was drafted, and only then.
             accepted = int(timings.get("draft_n_accepted", 0))
             return Completion(
                 sent_at=sent_at,
                 output_tokens=self.generated,
                 finish_reason=reasons.get(said, said),
-                prompt_tokens=int(timings["prompt_n"]) + int(timings["cache_n"]),
-                cached_tokens=int(timings["cache_n"]),
+                prompt_tokens=int(timings["prompt_n"]) + (cached or 0),
+                cached_tokens=cached,
                 prefill_s=float(timings["prompt_ms"]) / 1000,
                 decode_s=self.predicted_ms / 1000,
                 decode_rate=float(timings["predicted_per_second"]) or None,
@@ -91,10 +93,10 @@ class Bursts:
     def add(self, at: float, piece: Piece) -> Burst | None:
         """The burst of the step before, once an event of the next step shows that it is whole."""
         new = piece.generated - self._counted
-        if not new:
+        # Builds before June 2026 count all tokens of a step in its first event already.
+        if not new and not (self._step and piece.tokens and not piece.stop):
             return None
         self._counted = piece.generated
-        self._held_back |= new > 1 or not piece.tokens
         done = None
         if self._step and self._step[0][2].predicted_ms != piece.predicted_ms:
             done = self.close()
@@ -113,6 +115,7 @@ class Bursts:
         self._bursts += 1
         ids = tuple(token for _, _, piece in self._step for token in piece.tokens)
         count = sum(new for _, new, _ in self._step)
+        self._held_back |= len(ids) != count
         return Burst(
             at=self._step[0][0],
             tokens=count,

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.speculation import WITH_DRAFT, Speculation, SyntheticAcceptance
+from runners.llama_cpp.arguments import Dialect
+from runners.llama_cpp.help import Flag, Help
 from runners.llama_cpp.methods import METHODS, needed_options
 from runners.llama_cpp.options import SHARED, SPELLINGS
 from tests.runners.llama_cpp.generations import GENERATIONS, dialect
@@ -45,12 +47,23 @@ def test_plain_decoding(generation: str) -> None:
 def test_what_a_build_does_not_know_of_our_own_is_left_out() -> None:
     today = dialect(TODAY)
     flags = [f for f in today.help.flags if f.name not in ("cache-ram", "cache-prompt", "metrics")]
-    old = type(today)("old", type(today.help)(tuple(flags)))
+    old = Dialect("old", Help(tuple(flags)))
     assert old.arguments(launch()) == [
         *("--model", str(MODEL), "--parallel", "1", "--ctx-size", "2048")
     ]
     with pytest.raises(UsageError, match="no option 'cache-ram'"):
         old.arguments(launch(options=(("cache-ram", 5),)))
+
+
+def test_builds_of_2025_are_asked_for_their_slots() -> None:
+    today = dialect(TODAY)
+    flags = [flag for flag in today.help.flags if flag.name not in ("slots", "spec-type")]
+    apart = (Flag(("--slots",)), Flag(("--no-slots",)))
+    old = Dialect("b6100", Help((*flags, *apart)))
+    assert "--slots" in old.arguments(launch())
+    assert "--slots" not in today.arguments(launch())
+    with pytest.raises(UsageError, match=r"cannot speculate by ngram-mod.*it has draft-model"):
+        old.arguments(launch("ngram-mod", 4))
 
 
 SHARED_N, SHARED_M, MAX = "--spec-ngram-size-n", "--spec-ngram-size-m", "--draft-max"

@@ -36,6 +36,13 @@ def read(events: list[str]) -> tuple[list[Burst], int | None]:
     return [burst for burst in found if burst is not None], bursts.steps
 
 
+def test_a_build_that_does_not_tell_what_it_cached() -> None:
+    body = json.loads(closing(3, 30.0))
+    del body["timings"]["cache_n"]
+    completion = Piece.parse(json.dumps(body)).completion(0.0, 3)
+    assert (completion.prompt_tokens, completion.cached_tokens) == (9, None)
+
+
 @settings(max_examples=50)
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=20))
 def test_events_of_one_time_are_one_step(sizes: list[int]) -> None:
