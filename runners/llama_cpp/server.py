@@ -159,7 +159,7 @@ class LlamaCppServer:
                 if piece.stop:
                     if (last := bursts.close()) is not None:
                         yield last
-                    completion = piece.completion(stream.sent_at, bursts.steps)
+                    completion = piece.completion(stream.sent_at, bursts.steps, bursts.undelivered)
                     self._told_all = told_all
                     self._add(completion)
                     yield completion

@@ -40,8 +40,11 @@ class Piece:
                 body=body,
             )
 
-    def completion(self, sent_at: float, steps: int | None) -> Completion:
-        """Of the closing event: what the server says of the whole request."""
+    def completion(self, sent_at: float, steps: int | None, undelivered: int = 0) -> Completion:
+        """Of the closing event: what the server says of the whole request.
+
+        `undelivered` tokens of the last step were counted by the server and never sent.
+        """
         with _readable(str(self.body)):
             timings = self.body["timings"]
             reasons = {"eos": "stop", "word": "stop", "limit": "length"}
@@ -52,7 +55,7 @@ class Piece:
             accepted = int(timings.get("draft_n_accepted", 0))
             return Completion(
                 sent_at=sent_at,
-                output_tokens=self.generated,
+                output_tokens=self.generated - undelivered,
                 finish_reason=reasons.get(said, said),
                 prompt_tokens=int(timings["prompt_n"]) + (cached or 0),
                 cached_tokens=cached,
@@ -84,6 +87,9 @@ class Bursts:
         self._counted = 0
         self._bursts = 0
         self._held_back = False
+        self._counts_ahead = False
+        self.undelivered = 0
+        """Tokens beyond the limit that an older build counts and does not send."""
 
     @property
     def steps(self) -> int | None:
@@ -94,7 +100,9 @@ class Bursts:
         """The burst of the step before, once an event of the next step shows that it is whole."""
         new = piece.generated - self._counted
         # Builds before June 2026 count all tokens of a step in its first event already.
-        if not new and not (self._step and piece.tokens and not piece.stop):
+        ahead = not new and bool(self._step) and bool(piece.tokens) and not piece.stop
+        self._counts_ahead |= ahead
+        if not new and not ahead:
             return None
         self._counted = piece.generated
         done = None
@@ -104,7 +112,7 @@ class Bursts:
         return done
 
     def close(self) -> Burst | None:
-        """The burst of the last step."""
+        """The burst of the last step, whole or cut at the limit."""
         if not self._step:
             return None
         burst = self._burst()
@@ -115,6 +123,11 @@ class Bursts:
         self._bursts += 1
         ids = tuple(token for _, _, piece in self._step for token in piece.tokens)
         count = sum(new for _, new, _ in self._step)
+        if self._counts_ahead and 0 < len(ids) < count:
+            # Such a build looks at the limit after each token that it sends, of a step that it
+            # has counted whole.
+            self.undelivered += count - len(ids)
+            count = len(ids)
         self._held_back |= len(ids) != count
         return Burst(
             at=self._step[0][0],

@@ -62,6 +62,25 @@ def test_events_of_one_time_are_one_step(sizes: list[int]) -> None:
     assert [burst.at for burst in bursts] == [sum(sizes[:n]) for n in range(len(sizes))]
 
 
+def test_builds_that_count_a_step_before_they_send_it() -> None:
+    # As b9093 does: all events of a step tell of all its tokens, and the limit cuts the last one.
+    events = [
+        event(1, 0.001, [5]),
+        *(event(4, 30.0, [token]) for token in (6, 7, 8)),
+        event(7, 60.0, [9]),
+        closing(7, 60.0, draft_n=6, draft_n_accepted=4),
+    ]
+    bursts = Bursts()
+    pieces = [Piece.parse(text) for text in events]
+    found = [bursts.add(float(at), piece) for at, piece in enumerate(pieces)]
+    found.append(bursts.close())
+    whole = [burst for burst in found if burst is not None]
+    assert [burst.token_ids for burst in whole] == [(5,), (6, 7, 8), (9,)]
+    assert [burst.at for burst in whole] == [0.0, 1.0, 4.0]
+    assert (bursts.steps, bursts.undelivered) == (3, 2)
+    assert pieces[-1].completion(0.0, bursts.steps, bursts.undelivered).output_tokens == 5
+
+
 def test_progress_events_are_no_tokens() -> None:
     bursts, _ = read(
         [event(0, 0.0, [0]), event(0, 0.0, [0]), event(1, 0.001, [7]), closing(1, 1.0)]
