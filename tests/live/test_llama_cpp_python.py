@@ -66,7 +66,8 @@ PLACE = Place(arm="a", round=1, workload="w", prompt="p", max_tokens=48, launch=
 
 def spec_of(method: str = "none", k: int | None = None, **options: OptionValue) -> LaunchSpec:
     # One thread, so that other work on the machine does not make two of them wait for each other.
-    named = {"n_threads": 1, "n_threads_batch": 1, **options}
+    # Without flash attention llama.cpp's text depends on how many tokens a batch has.
+    named = {"n_threads": 1, "n_threads_batch": 1, "flash_attn": "on", **options}
     return LaunchSpec(MODEL, Speculation(method, k), tuple(named.items()), context=1024)
 
 
@@ -165,8 +166,7 @@ async def test_answer_is_the_embedded_servers(tmp_path: Path) -> None:
         bursts, here = await answer(server)
     assert here.prompt_tokens == there.prompt_tokens
     # Two builds of llama.cpp may part at a near-tie, but not at once.
-    same = [a == b for a, b in zip(tokens(bursts), tokens(expected), strict=True)]
-    assert all(same[:16])
+    assert tokens(bursts)[:16] == tokens(expected)[:16]
 
 
 async def test_text_that_is_not_found_again_has_a_remark(tmp_path: Path) -> None:
