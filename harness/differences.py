@@ -58,6 +58,22 @@ def first_difference(tokens: Sequence[int], plain_tokens: Sequence[int]) -> Firs
     )
 
 
+def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
+    """Where an answer leaves plain's; None: nowhere, or only the limit of tokens cut one shorter.
+
+    Raises:
+        ValueError: the tokens of one of them are not known.
+    """
+    if sample.tokens is None or plain.tokens is None:
+        raise ValueError("only answers whose tokens are known can be compared")
+    found = first_difference(sample.tokens, plain.tokens)
+    if found is None:
+        return None
+    shorter = sample if found.token is None else plain if found.plain_token is None else None
+    # llama.cpp before June 2026 cuts a step at the limit and counts it whole.
+    return None if shorter is not None and shorter.finish_reason == "length" else found
+
+
 def place_of(plain: Sample, difference: FirstDifference) -> Place:
     """Where to look at a difference from this plain answer."""
     return Place(
@@ -92,7 +108,7 @@ def places_to_probe(
         for sample, plain in pairs(of_arm.get(arm.id, ()), of_arm.get(arm.baseline, ())):
             if plain is None or sample.tokens is None or plain.tokens is None:
                 continue
-            difference = first_difference(sample.tokens, plain.tokens)
+            difference = parting(sample, plain)
             if difference is None:
                 continue
             place = place_of(plain, difference)

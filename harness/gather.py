@@ -70,8 +70,7 @@ def gather(
     if "llama_server" in flags and LLAMA_CPP not in runners:
         raise SuiteError(f"--llama-server is for the runner {LLAMA_CPP}, which nothing here uses")
     if base is None:
-        needs_model = any(runner.needs_model for runner in runners.values())
-        settings = with_defaults(settings, needs_model=needs_model)
+        settings = with_defaults(settings, runners[checked.runner])
     return make_suite(settings, where, flagged), runners
 
 

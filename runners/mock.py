@@ -218,9 +218,9 @@ class MockRunner:
             [sys.executable, "-P", "-m", MODULE, script.to_json()], log=log
         )
         try:
-            hello = json.loads(await process.read_line(timeout_s))
+            address = await process.read_address(timeout_s)
             process.stop_listening()
-            server = MockServer(process, str(hello["listening"]), script, log)
+            server = MockServer(process, address, script, log)
             left = max(1.0, deadline - time.monotonic())
             try:
                 await server.probe(spec.speculation.method, left)

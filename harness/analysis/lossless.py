@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.differences import MOST_PROBES, FirstDifference, first_difference, place_of
+from harness.differences import MOST_PROBES, FirstDifference, parting, place_of
 from harness.pairing import pairs
 from harness.records import Probe, Sample
 
@@ -164,7 +164,7 @@ _UNKNOWN = _Difference()
 
 def _difference(sample: Sample, other: Sample, probes: Probes) -> _Difference:
     if sample.tokens is not None and other.tokens is not None:
-        found = first_difference(sample.tokens, other.tokens)
+        found = parting(sample, other)
         if found is None:
             return _SAME
         margin, reason = _margin(other, found, probes)

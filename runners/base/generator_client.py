@@ -47,7 +47,7 @@ async def start_generator(
     deadline = time.monotonic() + timeout_s
     process = await Process.start(argv, log=log, env=env)
     try:
-        address = await _address(process, log, timeout_s, why)
+        address = await _address(process, timeout_s, why, log)
         process.stop_listening()
         client = GeneratorClient(process, address)
         try:
@@ -61,19 +61,14 @@ async def start_generator(
 
 
 async def _address(
-    process: Process, log: Path, timeout_s: float, why: Callable[[Path], str | None]
+    process: Process, timeout_s: float, why: Callable[[Path], str | None], log: Path
 ) -> str:
     try:
-        line = await process.read_line(timeout_s)
+        return await process.read_address(timeout_s)
     except StartError as error:
         raise StartError(
             f"{error}: {why(log) or 'its log tells no reason'}", error.log_tail
         ) from None
-    try:
-        return str(json.loads(line)["listening"])
-    except (ValueError, LookupError, TypeError):
-        said = f"said {line[:200]!r} instead of its address"
-        raise StartError(said, log_tail(log)) from None
 
 
 class GeneratorClient:

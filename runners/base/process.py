@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -138,6 +140,20 @@ class Process:
                 await asyncio.wait_for(self._supervisor.wait(), self._grace_s + 15)
             raise StartError(self.ended() or "closed its output", log_tail(self._log))
         return line
+
+    async def read_address(self, timeout_s: float) -> str:
+        """The address in the command's line {"listening": "http://127.0.0.1:PORT"}.
+
+        Other lines are passed over: where a library crashes, a debugger may write there.
+
+        Raises:
+            StartError: as `read_line`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            line = await self.read_line(max(0.0, deadline - time.monotonic()))
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                return str(json.loads(line)["listening"])
 
     def stop_listening(self) -> None:
         """From now on throw the command's standard output away."""

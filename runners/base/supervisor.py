@@ -83,6 +83,13 @@ def send(target: int, number: int) -> bool:
     return True
 
 
+def in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except OSError:
+        return False
+
+
 def end(group: int, grace_s: float, status: int | None) -> int:
     """End all that is left of the group, and what had left it; the command's wait status."""
     for number, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
@@ -91,11 +98,12 @@ def end(group: int, grace_s: float, status: int | None) -> int:
         told: set[int] = set()
         status = reap(group, status)
         while (orphans() or send(-group, 0)) and time.monotonic() < deadline:
-            # A process that left the group becomes ours to end once its parent has gone.
+            # A process that left the group becomes ours to end once its parent has gone. Those in
+            # it have the signal already, and to some a second one means to drop everything.
             for pid in orphans():
-                if pid not in told:
-                    told.add(pid)
+                if pid not in told and not in_group(pid, group):
                     send(pid, number)
+                told.add(pid)
             time.sleep(POLL_S)
             status = reap(group, status)
     if status is None:

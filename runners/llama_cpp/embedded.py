@@ -56,7 +56,7 @@ class Embedded:
         settings = json.dumps([_plain(field) for field in fields(spec)])
         process = await Process.start([sys.executable, "-P", "-m", CHILD, settings], log=log)
         try:
-            address = await _address(process, timeout_s)
+            address = await process.read_address(timeout_s)
         except StartError as error:
             await process.stop()
             reason = f"{error}: {why(log) or 'its log tells no reason'}"
@@ -66,19 +66,6 @@ class Embedded:
             raise
         process.stop_listening()
         return process, address
-
-
-async def _address(process: Process, timeout_s: float) -> str:
-    """The child's first line of standard output.
-
-    Raises:
-        StartError: it ended, said nothing, or something else.
-    """
-    line = await process.read_line(timeout_s)
-    try:
-        return str(json.loads(line)["listening"])
-    except (ValueError, LookupError, TypeError):
-        raise StartError(f"said {line[:200]!r} instead of its address") from None
 
 
 def _support(method: str) -> MethodSupport:
