@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.differences import MOST_PROBES, first_difference, places_to_probe
+from harness.differences import MOST_PROBES, first_difference, parting, places_to_probe
 from harness.records import Arm, Sample
 from runners.base.speculation import SyntheticAcceptance
 from tests.harness.builders import PLAIN_TOKENS, make_arm, make_sample
@@ -35,6 +35,17 @@ def test_two_answers_are_the_same_up_to_where_they_part(left: list[int], right: 
     assert left[at : at + 1] == ([] if found.token is None else [found.token])
     assert right[at : at + 1] == ([] if found.plain_token is None else [found.plain_token])
     assert found.token != found.plain_token
+
+
+def test_a_limit_that_cuts_an_answer_is_no_difference() -> None:
+    cut, plain = PLAIN_TOKENS[:-2], make_sample(PLAIN, finish_reason="length")
+    assert parting(make_sample(FAST, tokens=cut, finish_reason="length"), plain) is None
+    ended = parting(make_sample(FAST, tokens=cut, finish_reason="stop"), plain)
+    assert ended is not None
+    assert (ended.written, ended.token) == (cut, None)
+    other = parting(make_sample(FAST, tokens=(*cut[:-1], -1), finish_reason="length"), plain)
+    assert other is not None
+    assert other.token == -1
 
 
 def test_each_place_is_probed_once() -> None:

@@ -106,6 +106,36 @@ time.sleep(60)
 """
 
 
+async def test_one_term_is_enough(tmp_path: Path) -> None:
+    """To llama-server a second one means to drop everything where it stands."""
+    code = (
+        "import signal, sys, time\n"
+        "told = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: told.append(1))\n"
+        "print('ready', flush=True)\n"
+        "while not told: time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"
+        "print(f'told {len(told)} times', file=sys.stderr, flush=True)\n"
+    )
+    log = tmp_path / "log"
+    process = await Process.start([PYTHON, "-c", code], log=log)
+    assert await process.read_line(10) == "ready"
+    await process.stop()
+    assert log.read_text() == "told 1 times\n"
+
+
+async def test_the_address_is_found_among_other_lines(tmp_path: Path) -> None:
+    code = (
+        "print('[New LWP 3889]'); print('[1, 2]'); print('{}')\n"
+        'print(\'{"listening": "http://127.0.0.1:1"}\', flush=True)'
+    )
+    process = await Process.start([PYTHON, "-c", code], log=tmp_path / "log")
+    assert await process.read_address(10) == "http://127.0.0.1:1"
+    with pytest.raises(StartError, match="exited with status 0"):
+        await process.read_address(10)
+    await process.stop()
+
+
 async def test_children_are_ended_too(tmp_path: Path) -> None:
     process = await Process.start([PYTHON, "-c", CHILDREN], log=tmp_path / "log")
     same, other = map(int, (await process.read_line(10)).split())
