@@ -8,6 +8,8 @@ from harness.models.facts import ModelFacts
 from harness.records import Arm, Manifest
 from harness.run_folder import RunData
 from harness.theory.ceiling import decode_ceiling, kv_bytes_as, verified_active_bytes
+from runners.base.contract import OptionValue
+from runners.base.speculation import parts_of
 
 PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")
 """How llama.cpp calls the devices that read the processor's memory."""
@@ -92,6 +94,8 @@ def _pass_bytes(arm: Arm, target: ModelFacts, measured: Measured) -> float:
 
 def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
     """Weights that drafting one token reads; 0 where nothing but the text is looked at."""
+    if len(parts_of(arm.method)) > 1:
+        return 0  # Nobody tells which drafts came from the lookup, and the ceiling is to be above.
     if arm.draft_model is not None:
         draft = _facts(manifest, arm.draft_model, "draft model")
         # A file of MTP heads alone is a draft model too.
@@ -159,13 +163,28 @@ def _on_gpu(manifest: Manifest, arm: Arm) -> bool:
         return False
     options = dict(arm.options)
     # llama.cpp's; without the option it fits in as many layers as there is room for.
-    layers = options.get("n-gpu-layers")
-    draft_layers = options.get("spec-draft-ngl") if arm.draft_model is not None else layers
-    if layers is None and draft_layers is None:
+    placed = {_placed(options.get("n-gpu-layers"), manifest, arm.model)}
+    if arm.draft_model is not None:
+        placed.add(_placed(options.get("spec-draft-ngl"), manifest, arm.draft_model))
+    if placed == {True}:
         return True
-    if str(layers) == "0" and str(draft_layers) == "0":
+    if placed == {False}:
         return False
     raise _UnknownError("n-gpu-layers is set, so the placement of the weights is not known")
+
+
+def _placed(layers: OptionValue | None, manifest: Manifest, path: str | None) -> bool | None:
+    """Whether the option puts a model on the GPU: wholly, not at all (False), or in parts (None).
+
+    llama.cpp counts the output matrix as one layer more.
+    """
+    if layers is None or str(layers) in ("all", "auto", "-1", "-2"):
+        return True
+    if str(layers) == "0":
+        return False
+    facts = _facts(manifest, path, "model")
+    whole = isinstance(layers, int) and layers > facts.layers + facts.mtp_layers
+    return True if whole else None
 
 
 def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:

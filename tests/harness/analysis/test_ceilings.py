@@ -88,6 +88,24 @@ def test_no_layer_on_the_gpu_is_the_processors_memory(layers):
     assert ceiling(arm, machine=machine, devices=("CUDA0",)).rate == ceiling(DRAFTED).rate
 
 
+def test_all_layers_on_the_gpu_is_the_gpus_memory():
+    machine = MACHINE.model_copy(update={"gpus": (GPU,)})
+    models = of_facts(layers=28, mtp_layers=1)
+    whole = ceiling(PLAIN, machine=machine, devices=("CUDA0",), models=models).rate
+    for layers in (30, 99, "all", "auto"):
+        arm = make_arm(options=(("n-gpu-layers", layers),))
+        assert ceiling(arm, machine=machine, devices=("CUDA0",), models=models).rate == whole
+    for layers in (29, 1, "some"):  # 28 layers, the MTP layer, and the output matrix
+        arm = make_arm(options=(("n-gpu-layers", layers),))
+        found = ceiling(arm, machine=machine, devices=("CUDA0",), models=models)
+        assert "placement" in found.reason
+
+
+def test_the_drafts_of_a_chain_are_taken_to_be_free():
+    chain = make_arm("ngram-mod+draft-model", 4, draft_model=DRAFT)
+    assert ceiling(chain).rate == ceiling(NGRAM).rate
+
+
 def test_layers_do_not_matter_where_there_is_one_memory():
     arm = make_arm(options=(("n-gpu-layers", 8),))
     assert ceiling(arm, devices=("MTL0: Apple M2",)).rate == ceiling(PLAIN).rate
