@@ -20,7 +20,7 @@ from runners.base.contract import (
     Missing,
     Request,
 )
-from runners.base.speculation import PLAIN_DECODING, Speculation
+from runners.base.speculation import PLAIN_DECODING, Speculation, SyntheticAcceptance
 from runners.registry import make_runner
 from tests.live.builds import BUILDS, program_of
 from tests.models.export import Family
@@ -152,3 +152,50 @@ async def test_every_method_at_every_length(
         # What trained drafters do: right about half of the time, and less sure the further ahead.
         assert 0.4 < rates[1] < 0.95, rates
         assert rates[6] < rates[3] < rates[1], rates
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize(
+    ("synthetic", "length"),
+    [
+        (SyntheticAcceptance(length=1.0), 1.0),
+        (SyntheticAcceptance(length=2.5), 2.5),
+        (SyntheticAcceptance(length=5.0), 5.0),
+        (SyntheticAcceptance(rates=(1.0, 0.5, 0.0, 0.0, 0.0)), 2.5),
+    ],
+)
+async def test_drafts_are_accepted_as_drawn(
+    build: str, synthetic: SyntheticAcceptance, length: float, family: Family, tmp_path: Path
+) -> None:
+    """Whatever the heads say: that is how the machine is measured apart from the drafter."""
+    speculation = Speculation("mtp", 4, synthetic=synthetic)
+    found = await answers(build, family.qwen35_mtp, tmp_path / "log", speculation)
+    steps = found.counters.accepted_per_position
+    drafting = found.drafted / 4
+    assert found.accepted == found.counters.accepted
+    assert 1 + found.accepted / drafting == pytest.approx(length, abs=0.35)
+    if synthetic.rates:
+        first, second, *rest = (count / drafting for count in (*steps, 0, 0)[:4])
+        assert first > 0.95
+        assert second == pytest.approx(0.5, abs=0.2)
+        assert sum(rest) == 0
+
+
+@pytest.mark.parametrize("build", BUILDS)
+async def test_the_likeliest_tokens_are_those_that_greedy_decoding_writes(
+    build: str, family: Family, tmp_path: Path
+) -> None:
+    plain = await answers(build, family.qwen3, tmp_path / "plain.log")
+    server = await make_runner("llama.cpp", program_of(build)).start(
+        LaunchSpec(family.qwen3, options=(("threads", 1),), context=1024), tmp_path / "log", 60
+    )
+    try:
+        for prompt, tokens in zip(PROMPTS, plain.tokens, strict=True):
+            request = Request((Message("user", prompt),), max_tokens=1, timeout_s=60)
+            for at in (0, 1, 17, 40):
+                told = await server.next_tokens(request, tokens[:at], 5)
+                assert told is not None
+                assert len(told) == 5
+                assert told[0].token == tokens[at]
+    finally:
+        await server.stop()
