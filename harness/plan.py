@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.arms import make_arms
 from harness.feasible import left_out
 from harness.models.shelf import Shelf
-from harness.records import Arm
+from harness.records import Arm, launches_of
 from harness.suite import Suite, SuiteError
 from runners.base.contract import LaunchSpec, Runner
 from runners.base.speculation import Speculation
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def launches(self) -> int:
-        return self.suite.repeats * len(self.measured) * len(self.suite.max_tokens)
+        return launches_of(self.suite, self.arms)
 
     @property
     def trials(self) -> int:

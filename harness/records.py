@@ -6,6 +6,7 @@ expose is None and never 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -75,6 +76,12 @@ class Arm(Record):
         longest = "at most" if self.draft_tokens <= min(self.asked, default=0) else "always"
         asked = ", ".join(map(str, self.asked))
         return f"asked for k={asked}: {longest} {self.draft_tokens} here ({self.limit})"
+
+
+def launches_of(suite: Suite, arms: Iterable[Arm]) -> int:
+    """Launches of a whole run, if no runner is lost: arms that cannot work have none."""
+    possible = sum(arm.impossible is None for arm in arms)
+    return suite.repeats * possible * len(suite.max_tokens)
 
 
 class Launch(Record):
@@ -258,3 +265,8 @@ class Manifest(Record):
     machine: Machine
     fingerprint: str
     """Hash of everything that makes two plans the same plan; resuming compares it."""
+
+    @property
+    def planned(self) -> int:
+        """Requests of the whole run."""
+        return launches_of(self.suite, self.arms) * len(self.prompts)

@@ -13,6 +13,7 @@ from harness.estimate import estimate
 from harness.feasible import left_out
 from harness.plan import Plan
 from harness.report.escape import clean
+from harness.report.numbers import counted
 from runners.base.contract import Runner
 
 
@@ -55,12 +56,13 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     lines = [
         *(["", *shortened, *cannot] if shortened or cannot else []),
         "",
-        f"{len(plan.measured)} arms in {plan.suite.repeats} rounds: {plan.launches} launches",
-        f"{plan.trials} trials: each arm on each workload at each answer length",
+        f"{counted(len(plan.measured), 'arm')} in {counted(plan.suite.repeats, 'round')}: "
+        f"{counted(plan.launches, 'launch', 'launches')}",
+        f"{counted(plan.trials, 'trial')}: each arm on each workload at each answer length",
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
         f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens; "
         f"context {plan.context}",
-        f"{plan.samples} requests, {guess.words}",
+        f"{counted(plan.samples, 'request')}, {guess.words}",
     ]
     for line in lines:
         console.print(Text(clean(line)))

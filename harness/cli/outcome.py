@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-from harness.analysis.summary import TrialSummary, summarise
+from harness.analysis.summary import TrialSummary
+from harness.report.content import build_report
 from harness.report.escape import clean
 from harness.report.terminal import print_summary
 from harness.report.write import write_reports
@@ -26,24 +27,23 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
         DiskError: the reports cannot be written.
     """
     run = read_run(folder)
+    report = build_report(run)
     try:
-        written = write_reports(run, folder)
+        written = write_reports(report, folder)
     except OSError as error:
         raise DiskError(
             f"cannot write the reports to {folder}: {error.strerror}; "
             f"the samples are kept, make them later with: bench report {folder}"
         ) from None
-    rows = summarise(run)
-    manifest = run.manifest
-    possible = [arm for arm in manifest.arms if arm.impossible is None]
-    planned = len(possible) * manifest.suite.repeats
-    planned *= len(manifest.prompts) * len(manifest.suite.max_tokens)
-    failed = len(run.samples) < planned or any(row.failed or row.failure for row in rows)
+    rows = report.rows
+    failed = len(run.samples) < run.manifest.planned or any(
+        row.failed or row.failure for row in rows
+    )
     if as_json:
         print(TypeAdapter(tuple[TrialSummary, ...]).dump_json(rows, indent=2).decode())
         return failed
     console = Console()
-    print_summary(run, console)
+    print_summary(report, console)
     console.print()
     console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
     console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)

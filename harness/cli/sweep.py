@@ -34,7 +34,10 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     runner: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="llama.cpp (the default), or mock.", rich_help_panel=WHAT
+            metavar="NAME",
+            help="llama.cpp (the default), llama-cpp-python, mock, or a build that the suite "
+            "file names.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     llama_server: Annotated[
@@ -293,10 +296,16 @@ def _run(
             folder = RunFolder.create(path, manifest)
         with folder:
             interrupted = _measure(Sweep(plan, runners, folder, progress))
+    failed = False
+    if not interrupted:
+        try:
+            failed = show_outcome(folder.path, as_json=json)
+        except KeyboardInterrupt:
+            interrupted = True
     if interrupted:
         complain(_interruption(folder, plan))
         return INTERRUPTED
-    return FAILED if show_outcome(folder.path, as_json=json) else 0
+    return FAILED if failed else 0
 
 
 def _measure(sweep: Sweep) -> bool:

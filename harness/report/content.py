@@ -61,6 +61,8 @@ class Report:
     runners: tuple[FactGroup, ...]
     models: tuple[FactGroup, ...]
     method: FactGroup
+    wall_time: str | None
+    """Where the time went; None where that is not recorded."""
     commands: tuple[Command, ...]
     files: tuple[Fact, ...]
     legend: tuple[Fact, ...]
@@ -140,6 +142,7 @@ def build_report(run: RunData) -> Report:
         ),
         models=tuple(_model(model) for model in manifest.models),
         method=_method(run),
+        wall_time=wall_time(run.sessions),
         commands=_commands(run, rows),
         files=FILES,
         legend=LEGEND,
@@ -162,14 +165,7 @@ def wall_time(sessions: Sequence[Session]) -> str | None:
 
 def _missing(run: RunData) -> tuple[str, ...]:
     """Whether the run was cut short, by an interruption or by runners that did not start."""
-    manifest = run.manifest
-    planned = (
-        manifest.suite.repeats
-        * sum(arm.impossible is None for arm in manifest.arms)
-        * len(manifest.prompts)
-        * len(manifest.suite.max_tokens)
-    )
-    measured = len(run.samples)
+    planned, measured = run.manifest.planned, len(run.samples)
     return () if measured >= planned else (f"{measured} of {planned} planned requests were sent.",)
 
 
@@ -207,7 +203,7 @@ def _cached(run: RunData) -> tuple[str, ...]:
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return numbers.counted(count, "row")
 
 
 def _machine(run: RunData) -> FactGroup:

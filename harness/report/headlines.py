@@ -64,7 +64,7 @@ def _without_speedup(contest: Contest) -> str:
 
 
 def _failed(contest: Contest) -> str:
-    return "1 setting failed" if contest.failed == 1 else f"{contest.failed} settings failed"
+    return f"{numbers.counted(contest.failed, 'setting')} failed"
 
 
 def _why(contest: Contest, best: TrialSummary) -> str:

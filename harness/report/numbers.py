@@ -8,6 +8,11 @@ UNKNOWN = "–"
 NOT_EXPOSED = "not exposed"
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """'1 request', '3 requests'."""
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
 def rate(value: float) -> str:
     """Three or more digits: '162.6', '41.3', '6.72'."""
     return f"{value:.{_rate_decimals(value)}f}"

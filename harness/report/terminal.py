@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.report import escape
-from harness.report.content import SYNTHETIC, WALL_TIME, Report, build_report, wall_time
+from harness.report.content import SYNTHETIC, WALL_TIME, Report
 from harness.report.tables import (
     ACCEPTANCE,
     ACCEPTANCE_LENGTH,
@@ -23,7 +23,6 @@ from harness.report.tables import (
     main_table,
     synthetic_table,
 )
-from harness.run_folder import RunData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +47,8 @@ WIDEST_SETTING = 24
 """A longer name of a setting may take several lines."""
 
 
-def print_summary(run: RunData, console: Console) -> None:
+def print_summary(report: Report, console: Console) -> None:
     """Headlines, one table for each workload, failures, and where the time went."""
-    report = build_report(run)
     for line in report.headlines:
         _print(console, line, style="bold")
     for workload, rows in groupby(report.rows, key=lambda row: row.workload):
@@ -64,10 +62,9 @@ def print_summary(run: RunData, console: Console) -> None:
     for remark in report.remarks:
         _print(console, remark, style="dim")
     _print_failures(console, report)
-    spent = wall_time(run.sessions)
-    if spent is not None:
+    if report.wall_time is not None:
         console.print()
-        _print(console, f"{WALL_TIME}: {spent}", style="dim")
+        _print(console, f"{WALL_TIME}: {report.wall_time}", style="dim")
 
 
 def _print_rows(console: Console, title: str, content: Table, rows: Sequence[TrialSummary]) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.report import csv, html, markdown
-from harness.report.content import build_report
+from harness.report.content import Report
 from harness.report.figures import draw_figures
-from harness.run_folder import RunData
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,12 @@ class Written:
     figures: tuple[Path, ...]
 
 
-def write_reports(run: RunData, folder: Path) -> Written:
+def write_reports(report: Report, folder: Path) -> Written:
     """Write report.md, report.html, summary.csv and figures/*.svg; older ones are replaced.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    report = build_report(run)
     figures = draw_figures(report.rows)
     drawings = folder / "figures"
     drawings.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from harness.cli.__main__ import app
 from harness.run_folder import RunFolderError, read_run
 
 MARK = "BENCH_TEST_MARK"
@@ -218,3 +220,17 @@ def test_argument_that_is_no_text(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert b"is not UTF-8 text" in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+def test_ctrl_c_while_the_reports_are_written_says_where_the_samples_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.outcome.write_reports", interrupted)
+    out = tmp_path / "run"
+    result = CliRunner().invoke(app, ["sweep", *SWEEP, "--out", str(out)])
+    assert result.exit_code == 130
+    assert f"interrupted; {SAMPLES} of {SAMPLES} requests are measured and kept" in result.stderr
+    assert f"bench report {out}" in result.stderr

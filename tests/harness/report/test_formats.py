@@ -64,7 +64,7 @@ def render_markdown(run):
 
 def render_terminal(run, width):
     out = io.StringIO()
-    print_summary(run, Console(file=out, width=width, force_terminal=False))
+    print_summary(build_report(run), Console(file=out, width=width, force_terminal=False))
     return out.getvalue()
 
 
@@ -356,7 +356,7 @@ def test_notes_and_failures_name_their_lengths_where_there_are_several():
 
 
 def test_everything_is_written_and_can_be_written_again(tmp_path):
-    first = write_reports(ordinary_run(), tmp_path)
+    first = write_reports(build_report(ordinary_run()), tmp_path)
     before = {
         path: path.read_bytes() for path in (first.markdown, first.html, first.csv, *first.figures)
     }
@@ -367,13 +367,13 @@ def test_everything_is_written_and_can_be_written_again(tmp_path):
         "figures/1-coding.svg",
     ]
     (tmp_path / "figures" / "9-stale.svg").write_text("old")
-    assert write_reports(ordinary_run(), tmp_path) == first
+    assert write_reports(build_report(ordinary_run()), tmp_path) == first
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["1-coding.svg"]
 
 
 def test_hostile_text_can_be_written(tmp_path):
-    written = write_reports(hostile_run(), tmp_path)
+    written = write_reports(build_report(hostile_run()), tmp_path)
     assert all(path.parent == tmp_path / "figures" for path in written.figures)
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.md",
