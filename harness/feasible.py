@@ -83,11 +83,17 @@ def _one(arm: Arm, found: Sequence[Arm]) -> Arm:
 
 
 def left_out(arms: Iterable[Arm]) -> list[str]:
-    """A line for everything that cannot work: 'mtp k=2, 4: target.gguf holds no MTP heads; …'."""
+    """A line for everything that cannot work: 'mtp k=2, 4: target.gguf holds no MTP heads; …'.
+
+    Where the arms have several runners it begins with the one that is meant.
+    """
+    arms = list(arms)
+    several_runners = len({arm.runner for arm in arms}) > 1
     lengths: dict[tuple[str, str], list[int]] = {}
     for arm in arms:
         if arm.impossible is not None and arm.draft_tokens is not None:
             what = arm.method if arm.synthetic is None else f"{arm.method} {arm.synthetic.label}"
+            what = f"{arm.runner}, {what}" if several_runners else what
             lengths.setdefault((what, arm.impossible), []).append(arm.draft_tokens)
     return [
         f"{what} k={', '.join(map(str, dict.fromkeys(numbers)))}: {reason}"

@@ -137,7 +137,7 @@ def parse_synthetic(value: object) -> object:
     parts = value.split(",") if isinstance(value, str) else value
     if isinstance(parts, int | float):
         parts = [parts]
-    if not isinstance(parts, list | tuple):
+    if not isinstance(parts, list | tuple) or any(isinstance(part, bool) for part in parts):
         raise ValueError(
             f"expected mean lengths such as 2.5 or rates such as 0.9,0.6, not {shown(value)}"
         )

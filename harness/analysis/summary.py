@@ -30,6 +30,7 @@ from harness.pairing import ratios
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
 from harness.theory.ceiling import utilisation
+from runners.base.speculation import parts_of
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def _failure(trial: _Trial) -> str | None:
         return trial.arm.impossible
     if ok:
         # A lookup may find nothing in one kind of text; drafts made by a model are always there.
-        silent = not trial.drafts_elsewhere or not method.startswith("ngram")
+        looks_up = all(part.startswith("ngram") for part in parts_of(method))
+        silent = not (trial.drafts_elsewhere and looks_up)
         if method != "none" and silent and all(sample.drafted == 0 for sample in ok):
             found = f"asked for {method}, drafted nothing in {_requests(len(ok))}"
             remarks = [launch.remark for launch in trial.launches if launch.remark is not None]
@@ -213,7 +215,7 @@ def _failure(trial: _Trial) -> str | None:
 
 def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
     ok, failed, lost = trial.ok, trial.failed, trial.lost
-    notes = [] if row.arm.shortened is None else [row.arm.shortened]
+    notes = []
     if failed:
         notes.append(f"{len(failed)} of {len(trial.samples)} failed: {_reasons(failed)}")
     if lost:

@@ -78,7 +78,11 @@ def with_old_spellings(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def translated(**given: Any) -> None:
         old = {alias: given.pop(alias.name) for alias in ALIASES}
-        command(**_translated(given, {alias: v for alias, v in old.items() if v}))
+        command(
+            **_translated(
+                given, {alias: v for alias, v in old.items() if v is not None and v is not False}
+            )
+        )
 
     hints = get_type_hints(command, include_extras=True)
     own = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -17,8 +18,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from harness.analysis.settings import setting_names
 from harness.plan import Batch, Plan
 from harness.records import Launch, Sample
+from harness.report import numbers
 from harness.report.escape import clean
 
 
@@ -26,10 +29,11 @@ class SweepProgress:
     """Observes a sweep and shows it on standard error, so that standard output stays clean."""
 
     def __init__(self, plan: Plan, done: int) -> None:
-        self._labels: Mapping[str, str] = {arm.id: arm.label for arm in plan.arms}
+        self._labels: Mapping[str, str] = setting_names(plan.arms)
         self._rounds = plan.suite.repeats
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
+        self._measured = 0
         self._rates: list[float] = []
         self._progress = Progress(
             SpinnerColumn(),
@@ -79,20 +83,24 @@ class SweepProgress:
         self._progress.advance(self._task)
         if sample.status == "failed":
             self._line(f"{self._here}: {sample.workload}/{sample.prompt}: {sample.reason}")
-        elif sample.decode_rate is not None:
+            return
+        self._measured += 1
+        if sample.decode_rate is not None:
             self._rates.append(sample.decode_rate)
             self._describe(f"{sample.decode_rate:.1f} tok/s")
 
     def probing(self, count: int) -> None:
         self._end_launch()
-        places = "1 first difference" if count == 1 else f"{count} first differences"
+        places = numbers.counted(count, "first difference")
         self._progress.update(self._task, description=f"probing {places}")
         self._line(f"probing {places} from plain decoding")
 
     def _end_launch(self) -> None:
-        if self._rates and not self._live:
-            middle = sorted(self._rates)[len(self._rates) // 2]
-            self._line(f"{self._here}: {len(self._rates)} requests, about {middle:.1f} tok/s")
+        if self._measured and not self._live:
+            middle = statistics.median(self._rates) if self._rates else None
+            rate = "in one burst each" if middle is None else f"about {middle:.1f} tok/s"
+            self._line(f"{self._here}: {numbers.counted(self._measured, 'request')}, {rate}")
+        self._measured = 0
         self._rates.clear()
 
     def _describe(self, state: str) -> None:

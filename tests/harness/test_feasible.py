@@ -99,3 +99,8 @@ def test_lines_are_one_for_each_method_and_reason() -> None:
         "mtp k=2, 4: no heads",
         "draft-model k=2: other tokens",
     ]
+
+
+def test_lines_name_the_runner_where_there_are_several() -> None:
+    arms = [make_arm("mtp", 2, runner="old", impossible="no heads"), make_arm("mtp", 2)]
+    assert left_out(arms) == ["old, mtp k=2: no heads"]

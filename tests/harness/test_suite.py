@@ -82,6 +82,8 @@ def test_numbers_survive_being_written_down(numbers: list[int]) -> None:
         ({"synthetic_acceptance": "fast"}, "expected mean lengths such as 2.5 or rates such as"),
         ({"synthetic_acceptance": [0.5, 0.9]}, "cannot increase"),
         ({"synthetic_acceptance": "nan"}, "synthetic_acceptance: a synthetic acceptance length"),
+        ({"synthetic_acceptance": True}, "synthetic_acceptance: expected mean lengths"),
+        ({"synthetic_acceptance": [2, True]}, "synthetic_acceptance: expected mean lengths"),
         ({"synthetic_acceptance": {}}, "synthetic_acceptance: expected mean lengths"),
         ({"methods": ["mtp+mtp"]}, "names a method twice"),
         ({"methods": ["mtp+none"]}, "cannot stand in a chain"),

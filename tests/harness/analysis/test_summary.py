@@ -136,6 +136,34 @@ def test_a_lookup_that_finds_nothing_in_one_text_is_no_failure():
     assert outcomes == {"coding": Outcome.SPECULATION, "prose": Outcome.UNPROVEN}
 
 
+def test_a_chain_with_a_model_in_it_always_drafts():
+    chain = make_arm("ngram-mod+mtp", 4)
+    run = make_run(
+        [PLAIN, chain],
+        [
+            *make_samples(PLAIN, SLOW, workload="coding"),
+            *make_samples(PLAIN, SLOW, workload="prose"),
+            *make_samples(chain, FAST, workload="coding"),
+            *make_samples(
+                chain,
+                FAST,
+                workload="prose",
+                change=lambda s: s.model_copy(update={"drafted": 0, "accepted": 0}),
+            ),
+        ],
+    )
+    (row,) = (r for r in summarise(run) if r.workload == "prose" and r.arm.id == chain.id)
+    assert row.failure == "asked for ngram-mod+mtp, drafted nothing in 6 requests"
+
+
+def test_a_shortened_length_is_noted_once():
+    arm = make_arm("ngram-cache", 8, asked=(2, 4), limit="built into the runner")
+    run = make_run([PLAIN, arm], [*make_samples(PLAIN, SLOW), *make_samples(arm, FAST)])
+    assert rows_of(run)[arm.id].notes == (
+        "asked for k=2, 4: always 8 here (built into the runner)",
+    )
+
+
 def test_a_first_step_that_drafts_counts_as_a_step_that_could():
     # 96 drafts and 24, 16, 8 accepted at each position in 33 steps, all of which drafted.
     row = speculative_row(updated(FAST, first_burst_tokens=3))

@@ -44,6 +44,12 @@ def test_lengths_of_drafts(flag: str) -> None:
     assert ("--max-tokens" in said) == (flag == "--n-predict")
 
 
+def test_an_empty_value_is_no_absent_one() -> None:
+    status, _, err = bench(*SWEEP, "--mtp", "--draft-max", "")
+    assert status == 2
+    assert "--draft-tokens: '' is no list of numbers" in err
+
+
 def test_mtp_as_a_switch() -> None:
     suite, said = suite_of("--mtp")
     assert suite["methods"] == ["mtp"]
