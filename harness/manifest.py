@@ -135,7 +135,8 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         found.append("this is another machine")
     if not found and old.fingerprint != new.fingerprint:
         found.append(
-            f"the plan of version {old.decodebench} differs from that of {new.decodebench}"
+            f"decodebench {new.decodebench} lays it out otherwise than the decodebench "
+            f"{old.decodebench} that began it"
         )
     return found
 
