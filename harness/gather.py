@@ -14,9 +14,9 @@ from harness.suite import (
     Value,
     make_suite,
     place_of,
-    shown,
 )
 from harness.suite_file import anchored_path, anchored_program, anchored_workloads, read_suite
+from harness.suite_values import shown
 from runners.base.contract import Runner, UsageError
 from runners.registry import KINDS, make_runner
 

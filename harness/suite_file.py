@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.suite import SuiteError, listed, place_of, shown
+from harness.suite import SuiteError, place_of
+from harness.suite_values import listed, shown
 from workloads.prompts import names as packaged
 
 

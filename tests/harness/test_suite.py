@@ -13,9 +13,9 @@ from harness.suite import (
     Suite,
     SuiteError,
     make_suite,
-    parse_numbers,
 )
 from harness.suite_file import read_suite
+from harness.suite_values import parse_numbers
 from runners.base.contract import UsageError
 from runners.base.speculation import SyntheticAcceptance
 

@@ -1,0 +1,128 @@
+"""How the values of a suite may be written: as TOML has them, or as the text of a flag."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+
+from runners.base.speculation import METHODS, SyntheticAcceptance, parts_of
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """'1-4,6,8' -> (1, 2, 3, 4, 6, 8), in order and each once.
+
+    Raises:
+        ValueError: not such a list, or a range that runs backwards or is absurdly long.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        if match is None:
+            raise ValueError(f"{text!r} is no list of numbers such as 4 or 1-4,6,8")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"the range {part.strip()!r} runs backwards")
+        if last - first > 10_000:
+            raise ValueError(f"the range {part.strip()!r} is too long")
+        found.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(found))
+
+
+def numbers(value: object) -> object:
+    """A number, a list of numbers or a text like '1-4,6' as a tuple; pydantic judges the rest."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return (value,)
+    if isinstance(value, str):
+        return parse_numbers(value)
+    return _once(value)
+
+
+def _once(value: object) -> object:
+    """A list as a tuple, each item once; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return tuple(dict.fromkeys(value))
+    except TypeError:  # a list in the list, which pydantic then refuses
+        return tuple(value)
+
+
+def listed(value: object) -> object:
+    """One word, or words with commas between, as a tuple."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return _once(value)
+
+
+def prompt_count(value: object) -> object:
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+        number = int(value)
+    if number == "all" or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
+        return number
+    raise ValueError(f"expected a number from 1 on, or 'all', not {shown(value)}")
+
+
+def argument(value: object) -> object:
+    """One value of a runner's option, or several; a manifest could not hold inf or nan."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    if not values:
+        raise ValueError("needs at least one value")
+    for one in values:
+        if not isinstance(one, bool | int | float | str):
+            raise ValueError(
+                f"expected a number, a text, true, false or a list of these, not {shown(one)}"
+            )
+        if isinstance(one, float) and not math.isfinite(one):
+            raise ValueError(f"expected a finite number, not {one}")
+    return value
+
+
+def shown(value: object) -> str:
+    """A value for a message of one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "that number"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def known_method(value: str) -> str:
+    """A method or a chain of two, in the one order in which its parts are asked."""
+    for part in value.split("+"):
+        if part not in METHODS:
+            near = difflib.get_close_matches(part, METHODS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"unknown method {shown(part)}; {hint}known: {', '.join(METHODS)}")
+    return "+".join(parts_of(value))
+
+
+def parse_synthetic(value: object) -> object:
+    """2.5 or '2,3' are mean lengths; '0.9,0.6,0.3' are the rates of one drafter, by position.
+
+    Raises:
+        ValueError: neither, or numbers that no drafter can have.
+    """
+    if isinstance(value, tuple) and all(isinstance(one, SyntheticAcceptance) for one in value):
+        return value
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, int | float):
+        parts = [parts]
+    if not isinstance(parts, list | tuple) or any(isinstance(part, bool) for part in parts):
+        raise ValueError(
+            f"expected mean lengths such as 2.5 or rates such as 0.9,0.6, not {shown(value)}"
+        )
+    if parts and all(isinstance(part, dict) for part in parts):
+        return parts
+    try:
+        found = tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"expected mean lengths such as 2.5 or rates such as 0.9,0.6, not {shown(value)}"
+        ) from None
+    if found != (1.0,) and all(number <= 1 for number in found):
+        return (SyntheticAcceptance(rates=found),) if found else ()
+    return tuple(SyntheticAcceptance(length=number) for number in dict.fromkeys(found))
