@@ -102,6 +102,8 @@ class Process:
                 )
         except OSError as error:
             raise StartError(f"cannot start a process or write {log}: {error.strerror}") from None
+        except ValueError as error:  # A zero byte, which no argument can hold.
+            raise StartError(f"an argument of {argv[0]} cannot be passed on: {error}") from None
         process = cls(supervisor, log, grace_s)
         try:
             process.pid = int(await process.read_line(timeout_s=30))

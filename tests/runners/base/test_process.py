@@ -77,6 +77,11 @@ async def test_log_that_cannot_be_written(tmp_path: Path) -> None:
         await Process.start([PYTHON, "-c", "pass"], log=tmp_path / "none" / "log")
 
 
+async def test_an_argument_that_no_process_can_take(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="cannot be passed on: embedded null byte"):
+        await Process.start([PYTHON, "-c", "pass\0"], log=tmp_path / "log")
+
+
 async def test_silence_is_an_error(tmp_path: Path) -> None:
     process = await Process.start(
         [PYTHON, "-c", "import time; time.sleep(60)"], log=tmp_path / "log"
