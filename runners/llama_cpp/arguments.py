@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,12 +23,19 @@ NOT_FOR_A_LAUNCH = frozenset(
     {
         *("help", "version", "cache-list", "completion-bash", "list-devices"),
         *("log-disable", "log-file", "log-colors", "log-jsonl", "no-log-prefix"),
+        *("verbosity", "log-verbosity", "log-prompts-dir"),
         *("no-slots", "slots", "api-key", "api-key-file", "ssl-key-file", "ssl-cert-file"),
-        *("api-prefix", "hf-token", "hf-repo", "hf-file", "model-url", "docker-repo"),
-        *("models-dir", "models-preset", "embedding", "rerank", "mmproj"),
+        *("mcp-servers-config", "mcp-servers-json", "ui-config", "webui-config"),
+        *("api-prefix", "reuse-port", "sleep-idle-seconds", "hf-token", "hf-repo", "hf-file"),
+        *("model-url", "docker-repo", "spec-draft-hf", "hf-repo-draft", "models-dir"),
+        *("models-preset", "embedding", "rerank", "mmproj", "mmproj-url", "model-vocoder"),
+        *("hf-repo-v", "hf-file-v"),
     }
 )
 """Options that print something and end, hide what is read, serve something else, or are secret."""
+PRESET = re.compile(r".+-(default|spec)")
+"""How options are named that stand for a model to download with options of its own, or for a way
+of speculating."""
 LOAD_MODES = {"no-mmap": "none", "mlock": "mmap+mlock"}
 """Switches that became values of --load-mode in 2026."""
 
@@ -106,7 +114,7 @@ class Dialect:
         """
         options = tuple((self.canonical(name), value) for name, value in spec.options)
         given = {name for name, _ in options}
-        if refused := sorted(given & NOT_FOR_A_LAUNCH):
+        if refused := sorted(n for n in given if n in NOT_FOR_A_LAUNCH or PRESET.fullmatch(n)):
             raise UsageError(f"bench cannot launch llama-server with {', '.join(refused)}")
         argv = ["--model", str(spec.model)]
         slots = self.help.flag("slots")

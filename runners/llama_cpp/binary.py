@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
+import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -64,7 +67,9 @@ class Binary:
         self._dialect().arguments(spec)
 
     def reproduce(self, spec: LaunchSpec) -> str:
-        return shlex.join([self._program, *self._dialect().arguments(spec)])
+        # A shell would leave a quoted tilde as it is.
+        program = os.path.expanduser(self._program)  # noqa: PTH111 - a name must stay a name
+        return shlex.join([program, *self._dialect().arguments(spec)])
 
     async def launch(self, spec: LaunchSpec, log: Path, timeout_s: float) -> tuple[Process, str]:
         arguments = self._dialect().arguments(spec)
@@ -119,7 +124,7 @@ async def _is_ready(process: Process, port: int, log: Path, deadline: float) -> 
     """
     while (left := deadline - time.monotonic()) > 0:
         if (ended := process.ended()) is not None:
-            return _explain(ended, log)
+            return _explain(ended, log, port)
         with contextlib.suppress(RequestError):  # Not listening yet.
             url = f"http://127.0.0.1:{port}/health"
             reply = await fetch(url, timeout_s=min(HEALTH_S, left))
@@ -130,14 +135,15 @@ async def _is_ready(process: Process, port: int, log: Path, deadline: float) -> 
     raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
 
 
-def _explain(ended: str, log: Path) -> bool:
+def _explain(ended: str, log: Path, port: int) -> bool:
     """False where the port was taken.
 
     Raises:
         StartError: it ended for any other reason.
     """
     reason = why(log)
-    if reason is not None and "couldn't bind" in reason:
+    # Some builds end before they have written why.
+    if "couldn't bind" in (reason or "") or (reason is None and _is_taken(port)):
         return False
     if "SIGILL" in ended:
         last = log_tail(log, lines=1)
@@ -145,15 +151,37 @@ def _explain(ended: str, log: Path) -> bool:
     raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
 
 
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # Connections that the server itself has just closed do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def _listens(pid: int, port: int) -> bool:
-    """Whether what answers on the port is this very server and not another program."""
+    """Whether what answers on the port is this very server, and no other program beside it.
+
+    Builds before April 2026 share a port with whoever does so too, and each gets some requests.
+    """
     try:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]
+        with contextlib.suppress(psutil.AccessDenied):  # macOS: of one's own processes only.
+            everybody = psutil.net_connections(kind="tcp")
+            found = {each.pid for each in everybody if _is_on(each.status, each.laddr, port)}
+            return bool(found) and found <= {process.pid for process in family}
         return any(
-            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            _is_on(each.status, each.laddr, port)
             for process in family
-            for connection in process.net_connections(kind="tcp")
+            for each in process.net_connections(kind="tcp")
         )
     except psutil.Error:  # Not allowed to look: what it answers to the probe must do.
         return True
+
+
+def _is_on(status: str, address: Sequence[object], port: int) -> bool:
+    return status == psutil.CONN_LISTEN and address[1:2] == (port,)

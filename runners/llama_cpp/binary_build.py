@@ -8,16 +8,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runners.base.contract import Missing, RunnerError, UsageError
 from runners.base.process import describe_exit
+from runners.base.question import ask
 from runners.llama_cpp.help import Flag, Help, parse_devices, parse_help, parse_version
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the files in the cache; one of another schema is asked anew."""
 ASKING_S = 60.0
 """Limit for a question: a first start may read gigabytes of GPU libraries."""
@@ -48,7 +48,7 @@ class BinaryBuild:
 
 
 def describe(program: str) -> BinaryBuild:
-    """What the program says of itself; from the cache where the file is the same as then.
+    """What the program says of itself; of a file that is the same as then, from the cache.
 
     Raises:
         UnusableError: there is no such program, or it is no llama-server that runs here.
@@ -58,23 +58,50 @@ def describe(program: str) -> BinaryBuild:
         stamp = _stamp(path)
     except OSError as error:
         raise UnusableError(f"{path} cannot be read: {error.strerror}", ADVICE) from None
-    return _describe(path, stamp)
+    found = _describe(path, stamp)
+    if isinstance(found, Missing):
+        raise UnusableError(found.reason, found.advice)
+    return found
 
 
 @functools.lru_cache(maxsize=64)
-def _describe(path: Path, stamp: str) -> BinaryBuild:
+def _describe(path: Path, stamp: str) -> BinaryBuild | Missing:
+    """Failures are kept as well: a program that hangs would hang at every question."""
+    try:
+        return _ask_all(path) if _is_script(path) else _kept_or_asked(path, stamp)
+    except UnusableError as error:
+        return error.missing
+
+
+def _kept_or_asked(path: Path, stamp: str) -> BinaryBuild:
     entry = _cache_folder() / f"{hashlib.sha256(stamp.encode()).hexdigest()[:24]}.json"
     if (kept := _read(entry, path, stamp)) is not None:
         return kept
+    build = _ask_all(path)
+    _write(entry, build, stamp)
+    return build
+
+
+def _ask_all(path: Path) -> BinaryBuild:
+    """What the program says now.
+
+    Raises:
+        UnusableError: as `describe`.
+    """
     try:
         flags = parse_help(_ask(path, "--help", keep_errors=False))
     except UsageError as error:
         raise UnusableError(f"{path} is no llama-server: {error}", ADVICE) from None
     # Older builds write their version to standard error.
     version = parse_version(_ask(path, "--version", keep_errors=True))
-    build = BinaryBuild(path, version or "of unknown version", flags)
-    _write(entry, build, stamp)
-    return build
+    return BinaryBuild(path, version or "of unknown version", flags)
+
+
+def _is_script(path: Path) -> bool:
+    """Whether it starts another program, which may be another one tomorrow with the same script."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(2) == b"#!"
+    return False
 
 
 def locate(program: str) -> Path:
@@ -91,7 +118,7 @@ def locate(program: str) -> Path:
                 "install llama.cpp, or give the path of its llama-server",
             )
         return Path(found).absolute()
-    path = Path(program).expanduser().absolute()
+    path = Path(os.path.expanduser(program)).absolute()  # noqa: PTH111 - pathlib's may raise
     if path.is_dir():
         raise UnusableError(f"{path} is a folder", "name the llama-server in it")
     if not path.exists():
@@ -115,7 +142,8 @@ def environment() -> dict[str, str]:
     ours = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("LLAMA_ARG_", "LLAMA_LOG_"))
+        # AIP_: a cloud's way to move the server to another port.
+        if not name.startswith(("LLAMA_ARG_", "LLAMA_LOG_", "LLAMA_SERVER_", "AIP_"))
         and name not in ("LLAMA_API_KEY", "LLAMA_CHAT_TEMPLATE_KWARGS")
     }
     # Builds before May 2026 tell neither time nor severity of a line without these two.
@@ -129,27 +157,18 @@ def _ask(path: Path, question: str, *, keep_errors: bool) -> str:
         UnusableError: it crashed, failed or hung.
     """
     try:
-        result = subprocess.run(  # noqa: S603 - the program that the user named
-            [str(path), question],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=ASKING_S,
-            check=False,
-            env=environment(),
-        )
-    except OSError as error:
-        raise UnusableError(f"{path} cannot be started: {error.strerror}", ADVICE) from None
-    except subprocess.TimeoutExpired:
-        raise UnusableError(f"{path} {question} had no end after {ASKING_S:g} s", ADVICE) from None
-    out, errors = (text.decode(errors="replace") for text in (result.stdout, result.stderr))
-    if result.returncode != 0:
+        answer = ask([str(path), question], env=environment(), timeout_s=ASKING_S)
+    except RunnerError as error:
+        raise UnusableError(f"{path} {question} {error}", ADVICE) from None
+    out, errors = answer.out, answer.errors
+    if answer.returncode != 0:
         last = " / ".join(line.strip()[:200] for line in (errors or out).splitlines()[-3:])
         advice = ADVICE
-        if result.returncode < 0:
-            advice = NATIVE_ADVICE if "SIGILL" in describe_exit(result.returncode) else "rebuild it"
+        if answer.returncode < 0:
+            advice = NATIVE_ADVICE if "SIGILL" in describe_exit(answer.returncode) else "rebuild it"
         elif "shared librar" in last or "Library not loaded" in last:
             advice = "its libraries must lie beside it, or where the system looks for libraries"
-        reason = f"{path} {question} {describe_exit(result.returncode)}"
+        reason = f"{path} {question} {describe_exit(answer.returncode)}"
         raise UnusableError(f"{reason}: {last}" if last else reason, advice)
     return out + errors if keep_errors else out
 
@@ -164,15 +183,19 @@ def _cache_folder() -> Path:
 
 
 def _stamp(path: Path) -> str:
-    """What changes when the build does: the file, and the libraries beside it."""
+    """What changes when the build does: the file, and the libraries where it looks for them."""
     real = path.resolve()
     state = real.stat()
-    newest = 0
-    with contextlib.suppress(OSError):
-        for library in (*real.parent.glob("lib*.so*"), *real.parent.glob("lib*.dylib")):
-            with contextlib.suppress(OSError):
-                newest = max(newest, library.stat().st_mtime_ns)
-    return f"{SCHEMA}|{real}|{state.st_mtime_ns}|{state.st_size}|{newest}"
+    named = [os.environ.get(name, "") for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")]
+    others = [Path(folder) for folder in ":".join(named).split(":") if folder]
+    libraries = []
+    for folder in (real.parent, real.parent.parent / "lib", *others):
+        with contextlib.suppress(OSError):
+            for library in sorted((*folder.glob("lib*ggml*"), *folder.glob("lib*llama*"))):
+                it = library.stat()
+                libraries.append((str(library), it.st_mtime_ns, it.st_size))
+    digest = hashlib.sha256(repr(libraries).encode()).hexdigest()[:16]
+    return f"{SCHEMA}|{real}|{state.st_mtime_ns}|{state.st_size}|{digest}"
 
 
 def _read(entry: Path, path: Path, stamp: str) -> BinaryBuild | None:

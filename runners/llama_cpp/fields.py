@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.llama_cpp.methods import DRAFT_LENGTHS
 from runners.llama_cpp.options import OURS, launch_options
 from runners.llama_cpp.wheel_build import describe
 
@@ -178,8 +179,23 @@ def is_switch(name: str) -> bool:
     return name in ("no-mmap", "mlock") or OPTIONS[name].parse in (switch, inverse)
 
 
-HIDDEN = {"model", "hostnames", "port", "hf_token", "ssl_file_key", "ssl_file_cert"}
-"""Fields that the launch itself sets, or that would carry a secret into the run's files."""
+HIDDEN = frozenset(
+    {
+        *("model", "hostnames", "port", "server_base", "api_prefix", "reuse_port"),
+        *("hf_token", "ssl_file_key", "ssl_file_cert", "mcp_servers_config", "mcp_servers_json"),
+        *("ui_config_json", "models_dir", "models_preset", "models_preset_hf", "embedding"),
+        *("mmproj", "endpoint_slots", "sleep_idle_seconds", "verbosity", "log_json"),
+        *("usage", "is_gen_docs", "path_prompts_log_dir"),
+    }
+)
+"""Fields that the launch itself sets, that hide what is read or serve something else, or that would
+carry a secret into the run's files."""
+OWNED = frozenset(
+    option.field
+    for name, option in OPTIONS.items()
+    if name in OURS | DRAFT_LENGTHS or name.startswith("spec-synth-")
+)
+"""Fields that are set by options with a check, which their paths must not go round."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +230,8 @@ def fields_of_build() -> Mapping[str, BuildField]:
         path: BuildField(path, kind)
         for path, kind in describe().fields.items()
         if path.partition(".")[0] not in HIDDEN
+        and path not in OWNED
+        and not path.startswith("speculative.draft.mparams.")
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from runners.base.process import log_tail
 
 LONGEST_REMARK = 300
+MOST_COMPLAINTS = 8
 
 # '0.01.093.010 E srv  load_model: …'; the time is left out where a build writes none.
 _ERROR = re.compile(r"(?:[\d.]+ )?E (.+)")
@@ -21,9 +22,9 @@ _PLAIN_ERROR = re.compile(
 )
 # 'draft acceptance = 0.81 (  121 accepted /   148 generated), mean len = 4.27'; 'rate' until 2026.
 _ACCEPTANCE = re.compile(
-    r"draft acceptance(?: rate)? = +[\d.na-]+ \( *(\d+) accepted / *(\d+) generated\)"
+    r"draft acceptance(?: rate)? = +[\d.na-]+ \( *(\d{1,15}) accepted / *(\d{1,15}) generated\)"
 )
-_LIMIT = re.compile(r"clamping to (\d+)|draft limit was reduced from \d+ to (\d+)")
+_LIMIT = re.compile(r"clamping to (\d{1,9})\b|draft limit was reduced from \d+ to (\d{1,9})\b")
 _ABOUT_DRAFTS = re.compile(r"specul|draft|\bMTP\b|ngram", re.IGNORECASE)
 _ANOTHER_METHOD = "speculative type is not explicitly enabled - enabling it"
 
@@ -71,9 +72,11 @@ def read_drafts(log: Path) -> DraftLog:
         if match := _LIMIT.search(line):
             cut = int(match[1] or match[2])
             limit = cut if limit is None else min(limit, cut)
+        if len(complaints) >= MOST_COMPLAINTS and _ANOTHER_METHOD not in line:
+            continue
         if (match := _WARNING.match(line)) and _ABOUT_DRAFTS.search(match[1]):
             complaints.setdefault(" ".join(match[1].split())[:LONGEST_REMARK])
-    return DraftLog(totals, tuple(complaints)[:8], limit)
+    return DraftLog(totals, tuple(complaints), limit)
 
 
 def _lines(log: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runners.base.contract import OptionValue, UsageError
@@ -47,7 +47,7 @@ METHODS: dict[str, Method] = {
     "ngram-mod": Method("ngram-mod", "spec-ngram-mod-n-max"),
     "ngram-cache": Method("ngram-cache", None, fixed_length=8),
 }
-DRAFT_LENGTHS = {method.draft_length for method in METHODS.values() if method.draft_length}
+DRAFT_LENGTHS = frozenset(method.draft_length for method in METHODS.values() if method.draft_length)
 
 LONGEST_LOOKUP = 12
 """llama.cpp's own default of the n-gram that ngram-simple looks up."""
@@ -93,13 +93,32 @@ def speculation_options(speculation: Speculation) -> list[tuple[str, OptionValue
     ]
     if speculation.draft_model is not None and takes_draft_file(speculation):
         options.append(("spec-draft-model", str(speculation.draft_model)))
-    if (synthetic := speculation.synthetic) is not None:
-        if synthetic.length is not None:
-            options.append(("spec-synth-len", synthetic.length))
-        else:
-            rates = synthetic.rates_for(speculation.draft_tokens)
-            options.append(("spec-synth-rates", ",".join(f"{rate:g}" for rate in rates)))
     return options
+
+
+def synthetic_options(
+    speculation: Speculation, options: Mapping[str, OptionValue]
+) -> list[tuple[str, OptionValue]]:
+    """Acceptance by draw, for the draft lengths that stand in `options`.
+
+    Raises:
+        UsageError: there are fewer rates than the longest draft has tokens.
+    """
+    synthetic, asked = speculation.synthetic, speculation.draft_tokens
+    if synthetic is None or asked is None:
+        return []
+    if synthetic.length is not None:
+        return [("spec-synth-len", synthetic.length)]
+    # llama.cpp wants a rate for every token of the longest draft that any method of a chain makes.
+    set_by = [options.get(method.draft_length or "") for method in parts_of(speculation)]
+    fixed = [method.fixed_length for method in parts_of(speculation)]
+    longest = max([length for length in (*set_by, *fixed) if isinstance(length, int)] or [asked])
+    if (reason := synthetic.reason_against(longest)) is not None:
+        raise UsageError(
+            f"llama.cpp drafts up to {longest} tokens by {speculation.method}: {reason}"
+        )
+    rates = synthetic.rates_for(longest)
+    return [("spec-synth-rates", ",".join(f"{rate:g}" for rate in rates))]
 
 
 def needed_options(method: str, draft_tokens: Sequence[int]) -> tuple[tuple[str, OptionValue], ...]:

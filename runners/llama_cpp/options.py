@@ -8,6 +8,7 @@ from runners.llama_cpp.methods import (
     METHODS,
     check_lookup,
     speculation_options,
+    synthetic_options,
 )
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -101,6 +102,7 @@ def launch_options(spec: LaunchSpec) -> dict[str, OptionValue]:
         name = canonical(option)
         _check_ours(option, name, chain=len(spec.speculation.parts) > 1)
         options[name] = value
+    options |= dict(synthetic_options(spec.speculation, options))
     if "ngram-simple" in spec.speculation.parts:
         length = METHODS["ngram-simple"].draft_length
         assert length is not None

@@ -45,7 +45,11 @@ def command_line(spec: LaunchSpec, program: Path | str = "llama-server") -> list
 def _flags(name: str, value: OptionValue) -> list[str]:
     """One option as llama-server takes it: a switch has no value, and some can be switched off."""
     if not is_switch(name):
-        return [f"--{name}", str(value)]
+        # The wheel's fields take 'True' and 'Q8_0' as well, llama-server does not.
+        words = name in ("flash-attn", "split-mode") or name.startswith(
+            ("cache-type-", "spec-draft-type-")
+        )
+        return [f"--{name}", str(value).lower() if words else str(value)]
     if switch(str(value)):
         return [f"--{name}"]
     return ["--no-kv-unified"] if name == "kv-unified" else []

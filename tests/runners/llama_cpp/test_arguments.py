@@ -176,6 +176,35 @@ def test_synthetic_acceptance_is_todays() -> None:
         dialect(B9294).arguments(LaunchSpec(MODEL, speculation))
 
 
+RATES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "k", "options", "count"),
+    [
+        ("mtp", 3, (), 3),
+        # A chain's longest draft counts: ngram-cache always makes 8.
+        ("mtp+ngram-cache", 3, (), 8),
+        ("mtp+ngram-mod", 3, (), 3),
+        ("mtp+ngram-mod", 3, (("spec-ngram-mod-n-max", 5),), 5),
+        ("mtp+ngram-mod", 3, (("spec-ngram-mod-n-max", 5), ("spec-draft-n-max", 2)), 5),
+    ],
+)
+def test_a_rate_for_every_token_of_the_longest_draft(
+    method: str, k: int, options: Options, count: int
+) -> None:
+    def argv(rates: tuple[float, ...]) -> list[str]:
+        speculation = Speculation(method, k, synthetic=SyntheticAcceptance(rates=rates))
+        return dialect(TODAY).arguments(LaunchSpec(MODEL, speculation, options))
+
+    found = argv(RATES)
+    wanted = ",".join(f"{rate:g}" for rate in RATES[:count])
+    assert found[found.index("--spec-synth-rates") + 1] == wanted
+    if count > k:
+        with pytest.raises(UsageError, match=f"{count - 1} synthetic rates are too few"):
+            argv(RATES[: count - 1])
+
+
 @pytest.mark.parametrize(
     ("generation", "option", "value", "written"),
     [
@@ -231,6 +260,12 @@ def test_the_users_value_wins_over_what_every_launch_sets() -> None:
         (TODAY, (("port", 1),), "itself"),
         (TODAY, (("usage", "on"),), "cannot launch llama-server with help"),
         (TODAY, (("no-slots", "on"),), "cannot launch"),
+        (TODAY, (("gpt-oss-20b-default", "on"),), "cannot launch"),
+        (TODAY, (("spec-default", "on"),), "cannot launch"),
+        (TODAY, (("fim-qwen-7b-spec", "on"),), "cannot launch"),
+        (TODAY, (("spec-draft-hf", "a/b"),), "cannot launch"),
+        (TODAY, (("verbosity", 0),), "cannot launch"),
+        (TODAY, (("mcp-servers-json", "{}"),), "cannot launch"),
         (TODAY, (("spec-draft-ctx-size", 9),), "no option"),
         (TODAY, (("kv-offload", "on"), ("nkvo", "on")), "one option of llama-server"),
     ],

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 from runners.base.contract import Found, LaunchSpec, Missing, StartError, UsageError
 from runners.base.speculation import Speculation
-from runners.llama_cpp import binary_build
+from runners.llama_cpp import binary, binary_build
 from runners.llama_cpp.binary import Binary
 from runners.llama_cpp.choose import llama_cpp
 from tests.runners.llama_cpp.generations import FOLDER
@@ -40,7 +42,7 @@ elif sys.argv[1] == "--version":
 elif sys.argv[1] == "--list-devices":
     print("Available devices:\\n  CUDA0: A card (80 MiB, 79 MiB free)")
 else:
-    names = ("LLAMA_ARG_THREADS", "LLAMA_LOG_FILE", "LLAMA_API_KEY")
+    names = ("LLAMA_ARG_THREADS", "LLAMA_LOG_FILE", "LLAMA_API_KEY", "AIP_MODE")
     assert not set(names) & set(os.environ), "the environment sets options"
     if fault == "ill-later":
         print("0.00.001.000 I load: amx", file=sys.stderr, flush=True)
@@ -51,6 +53,9 @@ else:
     if fault == "hang":
         print("0.00.001.000 I srv: still loading", file=sys.stderr, flush=True)
         time.sleep(60)
+    if fault == "silent":
+        here.with_name("fault").write_text("")
+        sys.exit(1)
     left = int(fault or 0)
     if left:
         here.with_name("fault").write_text(str(left - 1))
@@ -118,7 +123,16 @@ def test_a_name_is_looked_up_on_path(program: Path, monkeypatch: pytest.MonkeyPa
     assert "no 'no-such-llama-server' on PATH" in missing.reason
 
 
-def test_asked_once_until_the_file_or_a_library_changes(program: Path, cache: Path) -> None:
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script passes for what it stands for: scripts are not kept."""
+    monkeypatch.setattr(binary_build, "_is_script", lambda path: False)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_asked_once_until_the_file_or_a_library_changes(
+    program: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def again() -> int:
         binary_build._describe.cache_clear()
         Binary(str(program)).check(SPEC)
@@ -131,12 +145,32 @@ def test_asked_once_until_the_file_or_a_library_changes(program: Path, cache: Pa
     library = program.with_name("libllama.so.0")
     library.write_text("")
     assert again() == 3
-    os.utime(library, (5, time.time() + 100))
+    os.utime(library, (5, 5))
     assert again() == 4
-    assert len(list(cache.rglob("*.json"))) == 4
+    installed = program.parent.parent / "lib"
+    installed.mkdir()
+    (installed / "libggml.so").write_text("")
+    assert again() == 5
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "libllama.dylib").write_text("")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(elsewhere))
+    assert again() == 6
+    assert again() == 6
+    assert len(list(cache.rglob("*.json"))) == 6
     assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".json"]
 
 
+def test_a_script_may_start_another_build_each_time(program: Path, cache: Path) -> None:
+    for count in (1, 2):
+        binary_build._describe.cache_clear()
+        for _ in range(2):
+            Binary(str(program)).check(SPEC)
+        assert asked(program).count("--help") == count
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     "damage",
     ["", "{", "[]", '{"schema": 1}', "[" * 100_000, '{"schema": 0, "stamp": "", "flags": []}'],
@@ -155,6 +189,7 @@ def test_a_damaged_cache_is_ignored(program: Path, cache: Path, damage: str) -> 
     Binary(str(program)).check(SPEC)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_a_cache_that_cannot_be_written_is_ignored(program: Path, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert isinstance(Binary(str(program)).find(), Found)
@@ -176,6 +211,17 @@ def test_programs_that_do_not_answer(program: Path, fault: str, words: str, advi
     with pytest.raises(UsageError, match=words):
         Binary(str(program)).reproduce(SPEC)
     assert Binary(str(program)).canonical("-ngl") == "n-gpu-layers"
+    assert asked(program) == ["--help"]
+
+
+def test_one_that_hangs_is_asked_once(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binary_build, "ASKING_S", 0.5)
+    program.write_text('#!/bin/sh\necho $1 >> "$(dirname "$0")/asked"\nsleep 600\n')
+    for _ in range(3):
+        with pytest.raises(UsageError, match=r"--help had no end after 0\.5 s"):
+            Binary(str(program)).check(SPEC)
+    assert asked(program) == ["--help"]
+    assert not psutil.Process().children(recursive=True)
 
 
 def test_paths_that_are_no_llama_server(tmp_path: Path) -> None:
@@ -190,6 +236,7 @@ def test_paths_that_are_no_llama_server(tmp_path: Path) -> None:
         (plain, "cannot be executed"),
         (garbage, "cannot be started"),
         (Path("/bin/echo"), "is no llama-server"),
+        (Path("~no-such-user/llama-server"), "does not exist"),
     ):
         missing = Binary(str(path)).find()
         assert isinstance(missing, Missing), path
@@ -209,10 +256,17 @@ def test_reproduce_is_the_command_line_of_this_build(program: Path) -> None:
     assert f"'{program}'" in line
 
 
+def test_reproduce_writes_the_home_folder_out(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(program.parent))
+    assert shlex.split(Binary("~/llama-server").reproduce(SPEC))[0] == str(program)
+
+
 async def test_launch_waits_until_it_is_loaded(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("LLAMA_ARG_THREADS", "LLAMA_LOG_FILE", "LLAMA_API_KEY"):
+    for name in ("LLAMA_ARG_THREADS", "LLAMA_LOG_FILE", "LLAMA_API_KEY", "AIP_MODE"):
         monkeypatch.setenv(name, "7")
     began = time.monotonic()
     process, address = await Binary(str(program)).launch(SPEC, tmp_path / "log", 30)
@@ -235,6 +289,52 @@ async def test_a_port_that_was_taken_is_tried_again(program: Path, tmp_path: Pat
     with pytest.raises(StartError, match="3 free ports in a row"):
         await Binary(str(program)).launch(SPEC, tmp_path / "log", 30)
     assert not psutil.Process().children(recursive=True)
+
+
+async def test_a_port_that_was_taken_is_seen_where_the_log_is_silent(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free = binary.free_port()
+        ports = [taken.getsockname()[1], free]
+        monkeypatch.setattr(binary, "free_port", lambda: ports.pop(0))
+        program.with_name("fault").write_text("silent")
+        process, address = await Binary(str(program)).launch(SPEC, tmp_path / "log", 30)
+        await process.stop()
+    assert address.endswith(f":{free}")
+    ports = [free]
+    program.with_name("fault").write_text("silent")
+    with pytest.raises(StartError, match="its log tells no reason"):
+        await Binary(str(program)).launch(SPEC, tmp_path / "log", 30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other processes' sockets are hidden")
+def test_a_port_that_two_servers_share_is_nobodys() -> None:
+    code = (
+        "import socket, sys\n"
+        "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
+        "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()\n"
+        "print(s.getsockname()[1], flush=True); input()\n"
+    )
+
+    def other(port: int) -> tuple[subprocess.Popen[str], int]:
+        command = [sys.executable, "-c", code, str(port)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload]
+        return process, int(process.stdout.readline())
+
+    first, port = other(0)
+    with first:
+        assert binary._listens(first.pid, port)
+        assert not binary._listens(first.pid, port + 1)
+        second, _ = other(port)
+        with second:
+            assert not binary._listens(first.pid, port)
+            assert not binary._listens(second.pid, port)
+            second.kill()
+        first.kill()
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,20 @@ def test_any_log_can_be_read(tmp_path_factory: pytest.TempPathFactory, lines: li
     log.write_text("\n".join(lines), encoding="utf-8", errors="replace")
     read_drafts(log)
     why(log)
+
+
+def test_a_hostile_log_fills_no_memory_and_breaks_no_review(tmp_path: Path) -> None:
+    many = [f"0.1 W draft {number}" for number in range(100)]
+    digits = "9" * 5000
+    log = written(
+        tmp_path,
+        *many,
+        f"draft acceptance = 0.5 ( {digits} accepted / {digits} generated)",
+        f"clamping to {digits}",
+        "0.1 W speculative type is not explicitly enabled - enabling it",
+    )
+    said = read_drafts(log)
+    assert said.complaints[:8] == tuple(f"draft {number}" for number in range(8))
+    assert len(said.complaints) == 9
+    assert said.other_method is not None
+    assert (said.acceptance, said.limit) == (None, None)

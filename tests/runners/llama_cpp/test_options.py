@@ -149,6 +149,12 @@ def test_switches_that_are_off() -> None:
     assert "--no-mmap" in line
 
 
+def test_values_that_only_the_wheel_takes_as_they_are_written() -> None:
+    line = command_line(spec(flash_attn=True, cache_type_k="Q8_0"))
+    assert line[line.index("--flash-attn") + 1] == "true"
+    assert line[line.index("--cache-type-k") + 1] == "q8_0"
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed"
 )
@@ -164,7 +170,10 @@ def test_any_plain_field_of_the_build_can_be_set() -> None:
     assert "llama-server" not in reproduce(launch)
     with pytest.raises(UsageError, match="n-keep cannot be 'many'"):
         fields(spec(n_keep="many"))
-    for ours in ("port", "hf_token", "hostnames"):
+    hidden = ("port", "hf_token", "hostnames", "mcp_servers_json", "endpoint_slots", "api_prefix")
+    ways_round = ("endpoint_metrics", "speculative.draft.n_max", "speculative.synth_len")
+    files = ("speculative.draft.mparams.path", "speculative.draft.mparams.url", "mmproj.path")
+    for ours in (*hidden, *ways_round, *files):
         with pytest.raises(UsageError, match=r"bench sets|no option"):
             fields(spec(**{ours: 1}))
 
