@@ -50,6 +50,7 @@ def _judged(
     asked = arm.draft_tokens
     if asked is None:
         return arm
+    fixed = 0
     if supports is not None and arm.model is not None:
         draft = None if arm.draft_model is None else shelf.file(arm.draft_model)
         files = Files(shelf.file(arm.model), draft)
@@ -63,6 +64,7 @@ def _judged(
             reasons[alike] = next((reason for reason in found if reason is not None), None)
         if reasons[alike] is not None:
             return arm.model_copy(update={"impossible": reasons[alike]})
+        fixed = max(support.fixed_length or 0 for support in parts.values())
         length = length_of(parts, asked, files)
         if length.tokens < 1:
             return arm.model_copy(update={"impossible": f"{length.limit} leaves nothing to draft"})
@@ -70,7 +72,9 @@ def _judged(
             update={"draft_tokens": length.tokens, "asked": (asked,), "limit": length.limit}
         )
     if arm.synthetic is not None and arm.draft_tokens is not None:
-        reason = arm.synthetic.reason_against(arm.draft_tokens)
+        # Rates must do for the longest draft that any part of a chain makes.
+        longest = max(arm.draft_tokens, fixed if arm.synthetic.rates else 0)
+        reason = arm.synthetic.reason_against(longest)
         arm = arm.model_copy(update={"impossible": reason})
     return arm
 

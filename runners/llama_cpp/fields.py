@@ -239,7 +239,7 @@ def _parse(name: str, value: OptionValue) -> Field:
     if name not in OPTIONS and (known_field := fields_of_build().get(name.replace("-", "_"))):
         return known_field.assign(name, value)
     if name not in OPTIONS:
-        free = [option for option in OPTIONS if option not in OURS]
+        free = [name for name, known in OPTIONS.items() if known.field not in OWNED]
         near = difflib.get_close_matches(name, free, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(free)}"
         raise UsageError(f"the embedded llama.cpp server has no option {name!r}; {hint}")

@@ -33,6 +33,8 @@ FOUND = Found(
     where="here",
     methods=(
         MethodSupport("mtp", supported=True, needs=(Need.MTP_HEADS,)),
+        MethodSupport("ngram-mod", supported=True),
+        MethodSupport("ngram-cache", supported=True, fixed_length=8),
         MethodSupport("dflash", supported=False, note="the build has no draft-dflash"),
     ),
     acceptance_source="",
@@ -90,6 +92,20 @@ def test_acceptance_that_cannot_be_had_is_impossible_with_any_runner() -> None:
     assert left_out(found) == [
         "mtp τ=3.5 k=2: a mean of 3.5 tokens a step cannot come of 2 draft tokens: at most 3"
     ]
+
+
+def test_rates_must_do_for_the_longest_draft_of_a_chain() -> None:
+    def reason(method: str, count: int) -> str | None:
+        synthetic = SyntheticAcceptance(rates=(0.5,) * count)
+        (arm,) = judged(Searched(FOUND), make_arm(method, 3, synthetic=synthetic))
+        return arm.impossible
+
+    chain = "ngram-cache+ngram-mod"
+    assert reason(chain, 8) is None
+    assert reason(chain, 7) == "7 synthetic rates are too few for 8 draft tokens"
+    assert reason("ngram-mod", 3) is None
+    length = make_arm(chain, 3, synthetic=SYNTHETIC)
+    assert judged(Searched(FOUND), length)[0].impossible is None
 
 
 def test_lines_are_one_for_each_method_and_reason() -> None:
