@@ -103,7 +103,8 @@ class Plan:
     def fingerprint(self, models: Mapping[str, str]) -> str:
         """Hash of all that makes two plans the same; `models` are path -> SHA-256."""
         parts = [
-            *(arm.model_dump_json() for arm in self.arms),
+            # Without defaults, so that a new field of arms does not make another plan.
+            *(arm.model_dump_json(exclude_defaults=True) for arm in self.arms),
             *(f"{p.workload}/{p.id}/{p.sha256}" for p in self.prompts),
             *(f"{path}={digest}" for path, digest in sorted(models.items())),
             f"{self.suite.max_tokens} {self.suite.repeats} {self.suite.temperature}",

@@ -11,8 +11,9 @@ from harness.differences import MOST_PROBES, FirstDifference, parting, place_of
 from harness.pairing import pairs
 from harness.records import Probe, Sample
 
-NEAR_TIE = 0.5
-"""Margin below which rounding may decide between two tokens; docs/reading-a-report.md says why."""
+NEAR_TIE = math.log(2)
+"""Margin below which rounding may decide between two tokens: the likelier one is then less than
+twice as likely. docs/reading-a-report.md says what was measured."""
 
 VOID = "drafts accepted by draw: the text is void"
 

@@ -93,7 +93,7 @@ LEGEND = (
     Fact(
         "near-tie at n (m)",
         f"it parts from plain's at token n, where two tokens are nearly tied for plain itself: m "
-        f"is the margin of their log-probabilities, below {NEAR_TIE:g}",
+        f"is the margin of their log-probabilities, below {NEAR_TIE:.2f}",
     ),
     Fact("ceiling", "tok/s that the memory bandwidth allows at the measured τ and depth"),
     Fact("of ceiling", "decode rate / ceiling"),
