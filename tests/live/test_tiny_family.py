@@ -17,12 +17,11 @@ from runners.base.contract import (
     Counters,
     LaunchSpec,
     Message,
-    Missing,
     Request,
 )
 from runners.base.speculation import PLAIN_DECODING, Speculation, SyntheticAcceptance
 from runners.registry import make_runner
-from tests.live.builds import BUILDS, program_of
+from tests.live.builds import BUILDS, program_of, why_absent
 from tests.models.export import Family
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -78,9 +77,9 @@ async def answers(
     speculation: Speculation = PLAIN_DECODING,
     prompts: tuple[str, ...] = PROMPTS,
 ) -> Answered:
+    if (reason := why_absent(build)) is not None:
+        pytest.skip(reason)
     runner = make_runner("llama.cpp", program_of(build))
-    if isinstance(found := runner.find(), Missing):
-        pytest.skip(found.reason)
     options = dict(
         [
             *runner.needed_options(speculation.method, LENGTHS),
