@@ -11,6 +11,9 @@ from harness.records import Sample
 BUSY_CORES = 0.3
 """CPU seconds a second of everything but the runner, above which the machine was not quiet."""
 EARLY_STOP_TOKENS = 8
+CLOCKS_APART = 0.1
+"""Share by which the client's time of decoding may differ from the runner's own. On quiet machines
+they agree within 0.01, up to a thousand tokens a second."""
 
 
 class Mark(Enum):
@@ -18,6 +21,7 @@ class Mark(Enum):
 
     CACHED = "prompt partly from a cache"
     BUSY = f"other programs took more than {BUSY_CORES} cores"
+    CLOCKS = f"the client's and the runner's time of decoding are over {CLOCKS_APART:.0%} apart"
     EARLY_STOP = f"answer shorter than {EARLY_STOP_TOKENS} tokens"
 
 
@@ -32,6 +36,12 @@ def marks(sample: Sample) -> tuple[Mark, ...]:
         and sample.machine_cpu_s - sample.runner_cpu_s > BUSY_CORES * sample.wall_s
     ):
         found.append(Mark.BUSY)
+    if (
+        sample.decode_s
+        and sample.runner_decode_s
+        and abs(sample.decode_s / sample.runner_decode_s - 1) > CLOCKS_APART
+    ):
+        found.append(Mark.CLOCKS)
     if sample.output_tokens is not None and sample.output_tokens < EARLY_STOP_TOKENS:
         found.append(Mark.EARLY_STOP)
     return tuple(found)

@@ -19,6 +19,8 @@ def test_a_quiet_sample_has_no_mark():
     [
         ({"cached_tokens": 3}, Mark.CACHED),
         ({"wall_s": 10.0, "machine_cpu_s": 23.1, "runner_cpu_s": 20.0}, Mark.BUSY),
+        ({"decode_s": 0.8, "runner_decode_s": 1.0}, Mark.CLOCKS),
+        ({"decode_s": 1.2, "runner_decode_s": 1.0}, Mark.CLOCKS),
         ({"output_tokens": 7}, Mark.EARLY_STOP),
     ],
 )
@@ -33,6 +35,9 @@ def test_each_doubt_is_marked(changes, mark):
         {"wall_s": 10.0, "machine_cpu_s": 22.9, "runner_cpu_s": 20.0},
         {"machine_cpu_s": 99.0, "runner_cpu_s": None},
         {"machine_cpu_s": None},
+        {"decode_s": 0.95, "runner_decode_s": 1.0},
+        {"decode_s": 0.5, "runner_decode_s": None},
+        {"decode_s": None, "runner_decode_s": 1.0},
         {"output_tokens": 8},
         {"output_tokens": None},
     ],
