@@ -30,8 +30,8 @@ class FirstDifference:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Somewhere in an answer, and the plain arm to be asked what it finds likely there."""
+class Fork:
+    """Where answers fork from the text of plain decoding, and the plain arm to be asked what it finds likely there."""
 
     arm: str
     workload: str
@@ -74,9 +74,9 @@ def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
     return None if shorter is not None and shorter.finish_reason == "length" else found
 
 
-def place_of(plain: Sample, difference: FirstDifference) -> Place:
+def fork_of(plain: Sample, difference: FirstDifference) -> Fork:
     """Where to look at a difference from this plain answer."""
-    return Place(
+    return Fork(
         arm=plain.arm,
         workload=plain.workload,
         prompt=plain.prompt,
@@ -85,9 +85,9 @@ def place_of(plain: Sample, difference: FirstDifference) -> Place:
     )
 
 
-def places_to_probe(
+def forks_to_probe(
     arms: Iterable[Arm], samples: Sequence[Sample], *, temperature: float
-) -> tuple[Place, ...]:
+) -> tuple[Fork, ...]:
     """The first differences of all arms from plain decoding, each place once.
 
     Of one arm on one workload at most `MOST_PROBES`, by round, answer length and prompt, so that
@@ -100,7 +100,7 @@ def places_to_probe(
     of_arm: dict[str, list[Sample]] = {}
     for sample in ordered:
         of_arm.setdefault(sample.arm, []).append(sample)
-    chosen: dict[tuple[str, str, str, str], Place] = {}
+    chosen: dict[tuple[str, str, str, str], Fork] = {}
     for arm in arms:
         if arm.is_plain or arm.synthetic is not None:
             continue
@@ -111,7 +111,7 @@ def places_to_probe(
             difference = parting(sample, plain)
             if difference is None:
                 continue
-            place = place_of(plain, difference)
+            place = fork_of(plain, difference)
             keys = own.setdefault(place.workload, set())
             if place.key in keys or len(keys) < MOST_PROBES:
                 keys.add(place.key)

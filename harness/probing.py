@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.differences import Place
+from harness.differences import Fork
 from harness.plan import Plan
 from harness.records import Arm, Probe
 from harness.run_folder import RunFolder
@@ -32,7 +32,7 @@ class Prober:
         self._spent = spent
         self._prompts = {(prompt.workload, prompt.id): prompt for prompt in plan.prompts}
 
-    async def probe(self, places: Sequence[Place]) -> None:
+    async def probe(self, places: Sequence[Fork]) -> None:
         """Record a probe, or why there is none, for each place.
 
         Raises:
@@ -42,7 +42,7 @@ class Prober:
         for arm_id, own in itertools.groupby(sorted(places, key=_arm_of), key=_arm_of):
             await self._launch_and_probe(arms[arm_id], tuple(own))
 
-    async def _launch_and_probe(self, arm: Arm, places: Sequence[Place]) -> None:
+    async def _launch_and_probe(self, arm: Arm, places: Sequence[Fork]) -> None:
         log = self._log(arm)
         server: Server | None = None
         try:
@@ -62,7 +62,7 @@ class Prober:
             if server is not None:
                 await server.stop()
 
-    async def _ask(self, server: Server, place: Place, log: Path) -> bool:
+    async def _ask(self, server: Server, place: Fork, log: Path) -> bool:
         """False when the runner was lost: what was not asked is left to the next session."""
         prompt = self._prompts[place.workload, place.prompt]
         request = Request(
@@ -88,7 +88,7 @@ class Prober:
 
     def _add(
         self,
-        place: Place,
+        place: Fork,
         log: Path,
         *,
         top: tuple[tuple[int, float], ...] | None = None,
@@ -114,5 +114,5 @@ class Prober:
         return next(log for log in map(self._folder.log, names) if not log.exists())
 
 
-def _arm_of(place: Place) -> str:
+def _arm_of(place: Fork) -> str:
     return place.arm

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from harness.differences import places_to_probe
+from harness.differences import forks_to_probe
 from harness.measure import Place, ServerLostError, measure
 from harness.plan import Batch, Plan
 from harness.probing import Prober
@@ -184,7 +184,7 @@ class Sweep:
         """Ask plain decoding about the places where answers part from its own, if still to do."""
         run = self._folder.read()
         asked = {probe.key for probe in run.probes}
-        places = places_to_probe(
+        places = forks_to_probe(
             run.manifest.arms, run.samples, temperature=self._plan.suite.temperature
         )
         left = [p for p in places if p.key not in asked and p.arm not in self._broken]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.differences import MOST_PROBES, FirstDifference, parting, place_of
+from harness.differences import MOST_PROBES, FirstDifference, fork_of, parting
 from harness.pairing import pairs
 from harness.records import Probe, Sample
 
@@ -181,7 +181,7 @@ def _margin(
     plain: Sample, found: FirstDifference, probes: Probes
 ) -> tuple[Margin | None, str | None]:
     """The margin at a difference from a plain answer, or why there is none."""
-    key = place_of(plain, found).key
+    key = fork_of(plain, found).key
     probe = probes.found.get(key)
     if probe is not None:
         return (margin_of(found, probe.top), None) if probe.top else (None, probe.reason)

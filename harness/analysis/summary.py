@@ -25,7 +25,7 @@ from harness.analysis.statistics import (
     median,
     median_estimate,
 )
-from harness.differences import places_to_probe
+from harness.differences import forks_to_probe
 from harness.pairing import ratios
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
@@ -102,7 +102,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
 
 
 def _probes(run: RunData) -> Probes:
-    places = places_to_probe(
+    places = forks_to_probe(
         run.manifest.arms, run.samples, temperature=run.manifest.suite.temperature
     )
     return Probes({probe.key: probe for probe in run.probes}, {place.key for place in places})

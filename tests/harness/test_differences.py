@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.differences import MOST_PROBES, first_difference, parting, places_to_probe
+from harness.differences import MOST_PROBES, first_difference, forks_to_probe, parting
 from harness.records import Arm, Sample
 from runners.base.speculation import SyntheticAcceptance
 from tests.harness.builders import PLAIN_TOKENS, make_arm, make_sample
@@ -18,7 +18,7 @@ def parted(at: int) -> tuple[int, ...]:
 
 
 def places(arms: list[Arm], *samples: Sample, temperature: float = 0.0) -> list[int]:
-    found = places_to_probe(arms, samples, temperature=temperature)
+    found = forks_to_probe(arms, samples, temperature=temperature)
     assert {place.arm for place in found} <= {PLAIN.id}
     return [len(place.written) for place in found]
 
