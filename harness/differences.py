@@ -31,7 +31,7 @@ class FirstDifference:
 
 @dataclass(frozen=True)
 class Fork:
-    """Where answers fork from the text of plain decoding, and the plain arm to be asked what it finds likely there."""
+    """Where answers leave the text of plain decoding, and the plain arm to be asked about it."""
 
     arm: str
     workload: str
