@@ -75,6 +75,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_a_whole_sweep_and_its_report(tmp_path: Path, mark: str) -> None:
     run = tmp_path / "run"
     status, out, err = finish(start(mark, *SWEEP, "--out", run))
@@ -146,6 +147,7 @@ def test_interrupted_and_resumed(tmp_path: Path, mark: str, number: signal.Signa
     assert len({sample.key for sample in samples}) == len(samples) == SAMPLES
 
 
+@pytest.mark.slow
 def test_resuming_another_plan_is_refused(tmp_path: Path, mark: str) -> None:
     run = tmp_path / "run"
     process = start(mark, *SWEEP, "--out", run)
@@ -222,6 +224,7 @@ def test_argument_that_is_no_text(tmp_path: Path) -> None:
     assert b"Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_reports_are_written_says_where_the_samples_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

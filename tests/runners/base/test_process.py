@@ -221,6 +221,7 @@ async def test_cancelled_stop_is_carried_through(tmp_path: Path) -> None:
     assert process.ended() == "was killed by SIGKILL"
 
 
+@pytest.mark.slow
 async def test_lost_connection_of_a_living_command_is_left_as_it_is(tmp_path: Path) -> None:
     process = await Process.start(
         [PYTHON, "-c", "import time; time.sleep(60)"], log=tmp_path / "log"

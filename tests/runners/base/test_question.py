@@ -44,6 +44,7 @@ def test_what_is_no_program(tmp_path: Path) -> None:
     assert run("import sys; sys.exit(127)").returncode == 127
 
 
+@pytest.mark.slow
 def test_one_that_hangs_leaves_nothing(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = (

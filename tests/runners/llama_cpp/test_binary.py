@@ -291,6 +291,7 @@ async def test_a_port_that_was_taken_is_tried_again(program: Path, tmp_path: Pat
     assert not psutil.Process().children(recursive=True)
 
 
+@pytest.mark.slow
 async def test_a_port_that_was_taken_is_seen_where_the_log_is_silent(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
