@@ -1,7 +1,6 @@
 # make sweep   measure the demo model and write a report
 # make test    everything that CI runs
-# make runners the real runners that the live tests drive: two compilations and an environment
-#              for mlx-lm, once a machine
+# make runners the real runners that the live tests drive, made once a machine
 # make check   lint, types and the fast tests, in under a minute
 PYTHON ?= python3
 VENV   := .venv

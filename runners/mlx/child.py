@@ -30,9 +30,8 @@ def load_and_serve(launch: dict[str, Any]) -> None:
 
     try:
         model = Model(**launch)
-    except Exception as error:
-        kind = type(error).__name__
-        print(f"E {error if kind == 'RuntimeError' else f'{kind}: {error}'}", file=sys.stderr)
+    except RuntimeError as error:
+        print("E", " ".join(str(error).split()), file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
     serve(model)

@@ -53,16 +53,15 @@ class Model:
         """Load the model, and the draft model.
 
         Raises:
-            RuntimeError: the draft model's vocabulary is another one.
-            Exception: whatever mlx-lm raises.
+            RuntimeError: a model cannot be loaded, or the draft's vocabulary is another one.
         """
-        self._model, self._tokenizer = load(model)
+        self._model, self._tokenizer = _loaded(model)
         self._options = dict(options)
         self._draft: Counted | None = None
         self._draft_tokens = draft_tokens
         self._disagreement: str | None = None
         if draft is not None:
-            draft_model, tokenizer = load(draft)
+            draft_model, tokenizer = _loaded(draft)
             # mlx-lm's API would not notice: it goes on and accepts nothing.
             reason = difference(
                 self._tokenizer.get_vocab(), tokenizer.get_vocab(), _rows(draft_model)
@@ -160,6 +159,15 @@ class Model:
         if not tokens:
             raise RefusedError("the prompt is empty")
         return list(tokens)
+
+
+def _loaded(folder: str) -> tuple[Any, Any]:
+    try:
+        found = load(folder)
+    except Exception as error:
+        kind = type(error).__name__
+        raise RuntimeError(f"mlx-lm cannot load {folder}: {kind}: {error}") from error
+    return found[0], found[1]
 
 
 def _rows(model: Any) -> int | None:

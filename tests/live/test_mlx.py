@@ -216,7 +216,7 @@ async def test_damaged_weights_are_told(tmp_path: Path, family: Family) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(family.qwen3_hf, broken)
     (broken / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(StartError, match=r"exited with status 1: .*load"):
+    with pytest.raises(StartError, match=r"status 1: mlx-lm cannot load .*broken"):
         async with serving(tmp_path / "log", broken):
             pass
 
