@@ -187,6 +187,21 @@ async def test_a_cache_of_few_bits_reaches_mlx(tmp_path: Path, family: Family) -
         assert await server.next_tokens(ASK, tokens((await answer(server))[0])[:8], 5) != exact
 
 
+@pytest.mark.parametrize("size", [1, 7, 30, 31])
+async def test_a_prompt_read_in_pieces_is_no_draft(
+    tmp_path: Path, family: Family, size: int
+) -> None:
+    speculation = Speculation("draft-model", 3, family.draft_hf)
+    log, options = tmp_path / "log", {"prefill_step_size": size}
+    async with serving(log, family.qwen3_hf, speculation, **options) as server:
+        _, completion = await answer(server, Request(ASK.messages, 30, timeout_s=60))
+        review = await server.review()
+    assert review.disagreement is None
+    assert completion.drafted is not None
+    assert completion.steps is not None
+    assert 3 * completion.steps - 2 <= completion.drafted <= 3 * completion.steps
+
+
 @pytest.mark.parametrize("k", [None, 3])
 async def test_child_killed_in_a_request(tmp_path: Path, family: Family, k: int | None) -> None:
     speculation = PLAIN_DECODING if k is None else Speculation("draft-model", k, family.draft_hf)
