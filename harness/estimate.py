@@ -60,7 +60,7 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
         total += STARTING_S + facts.tensor_bytes / LOADING_BYTES_PER_S
         per_token = 1 / (
             ASSUMED_SHARE
-            * decode_ceiling(bandwidth, facts.active_bytes, facts.kv_bytes_per_token, 0)
+            * decode_ceiling(bandwidth, facts.active_bytes, facts.kv_bytes_per_token or 0, 0)
         )
         for prompt in plan.prompts:
             read = sum(len(m.content) for m in prompt.messages) / 4 / PREFILL_ADVANTAGE

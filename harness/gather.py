@@ -14,13 +14,15 @@ from harness.suite import (
     Value,
     make_suite,
     place_of,
+    shown_flag,
 )
 from harness.suite_file import anchored_path, anchored_program, anchored_workloads, read_suite
 from harness.suite_values import shown
 from runners.base.contract import Runner, UsageError
 from runners.registry import KINDS, make_runner
 
-LLAMA_CPP = "llama.cpp"
+PROGRAM_FLAGS = {"llama_server": "llama.cpp", "mlx": "mlx"}
+"""Flag that names a program -> the runner that it is a program of."""
 
 
 def gather(
@@ -32,8 +34,8 @@ def gather(
 ) -> tuple[Suite, dict[str, Runner]]:
     """The suite that file and flags ask for, and every runner it names.
 
-    `flags` are keys of the suite, and `llama_server`: the program of the runner llama.cpp. `base`
-    is the suite of a run to go on with: it takes the place of file and defaults.
+    `flags` are keys of the suite, and `PROGRAM_FLAGS`. `base` is the suite of a run to go on with:
+    it takes the place of file and defaults.
 
     Raises:
         SuiteError: a key, a value or a flag is wrong.
@@ -43,32 +45,34 @@ def gather(
         settings: dict[str, Any] = base.model_dump()
     else:
         settings = {} if suite_file is None else read_suite(suite_file)
-    settings |= {key: value for key, value in flags.items() if key != "llama_server"}
+    settings |= {key: value for key, value in flags.items() if key not in PROGRAM_FLAGS}
     # Paths absolute, so that --resume finds them from any folder.
     for key in ("model", "draft_model"):
         if key in flags:
-            flag = f"--{key.replace('_', '-')}"
-            settings[key] = anchored_path(Path.cwd(), flags[key], flag)
+            settings[key] = anchored_path(Path.cwd(), flags[key], shown_flag(key))
     if "workloads" in flags:
         settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
     where = "" if suite_file is None else str(suite_file)
-    if "llama_server" in flags:
-        program = anchored_program(Path.cwd(), flags["llama_server"], "--llama-server")
-        build = {"runner": LLAMA_CPP, "program": program}
-        settings["runners"] = {**_table(settings, "runners", where), LLAMA_CPP: build}
+    programs = {flag: kind for flag, kind in PROGRAM_FLAGS.items() if flag in flags}
+    for flag, kind in programs.items():
+        program = anchored_program(Path.cwd(), flags[flag], shown_flag(flag))
+        build = {"runner": kind, "program": program}
+        settings["runners"] = {**_table(settings, "runners", where), kind: build}
     given_args = dict(_runner_arg(text) for text in runner_args)
     if given_args:
         settings["args"] = {**_table(settings, "args", where), **given_args}
     flagged = {*((name,) for name in flags), *(("args", name) for name in given_args)}
-    if "llama_server" in flags:
-        flagged.add(("runners", LLAMA_CPP))
+    flagged.update(("runners", kind) for kind in programs.values())
     # Validated once before the defaults, which must be able to rely on the types.
     checked = make_suite(settings, where, flagged)
     _check_builds(checked, where)
     names = [checked.runner, *(arm.runner for arm in checked.arm if arm.runner is not None)]
     runners = {name: _runner(name, checked) for name in names}
-    if "llama_server" in flags and LLAMA_CPP not in runners:
-        raise SuiteError(f"--llama-server is for the runner {LLAMA_CPP}, which nothing here uses")
+    for flag, kind in programs.items():
+        if kind not in runners:
+            raise SuiteError(
+                f"{shown_flag(flag)} is for the runner {kind}, which nothing here uses"
+            )
     if base is None:
         settings = with_defaults(settings, runners[checked.runner])
     return make_suite(settings, where, flagged), runners

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
 from harness.models.errors import reading
-from harness.models.gguf import model_files
+from harness.models.read import files_of
 from harness.plan import Plan
 from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
 from harness.suite import Suite
@@ -71,7 +71,7 @@ def make_manifest(
 def read_models(
     plan: Plan, runners: Mapping[str, Runner], tell: Callable[[str], None]
 ) -> tuple[ModelInfo, ...]:
-    """Facts, hash and size of every model that an arm names, of a split one over all parts.
+    """Facts, hash and size of every model that an arm names, over all files of it.
 
     Raises:
         ModelFileError: missing, no model file, or cut off.
@@ -87,7 +87,7 @@ def read_models(
     infos = []
     for path in paths:
         tell(f"hashing {Path(path).name}")
-        files = model_files(Path(path))
+        files = files_of(Path(path))
         with reading(Path(path)):
             digest = _hash(files)
             size = sum(file.stat().st_size for file in files)
@@ -96,7 +96,7 @@ def read_models(
 
 
 def _hash(files: Sequence[Path]) -> str:
-    """SHA-256 of the file; of a split model, of its parts' digests in order."""
+    """SHA-256 of the file; of several, of their digests in order."""
     digests = []
     for path in files:
         with path.open("rb") as file:

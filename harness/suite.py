@@ -185,10 +185,17 @@ _FLAGS = {
 }
 
 
+def shown_flag(name: str) -> str:
+    """'llama_server' -> '--llama-server'."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _flag(at: Location) -> str:
     """('args', 'threads') -> '--runner-arg threads'."""
     name = str(at[0])
-    flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
+    if at[:2] == ("runners", "mlx"):
+        return "--mlx"
+    flag = _FLAGS.get(name, shown_flag(name))
     return f"{flag} {at[1]}" if name == "args" and len(at) > 1 else flag
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from runners.base.contract import Runner, UsageError
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
+from runners.mlx.runner import Mlx
 from runners.mock import MockRunner
 
 KINDS: dict[str, Callable[[str | None], Runner]] = {
     "llama.cpp": llama_cpp,
     "llama-cpp-python": lambda program: _without_program(LlamaCppPython(), program),
+    "mlx": Mlx,
     "mock": lambda program: _without_program(MockRunner(), program),
 }
 """Name -> what makes the runner of one program (a binary, a command); None: what is found here."""

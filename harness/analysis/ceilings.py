@@ -124,6 +124,10 @@ def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
 
 def _kv_bytes(arm: Arm, target: ModelFacts) -> float:
     """Bytes of keys and values of one token under the arm's cache types (llama.cpp's options)."""
+    if target.kv_bytes_per_token is None:
+        raise _UnknownError("the model's files do not tell the size of its KV cache")
+    if any(key == "kv_bits" for key, _ in arm.options):
+        raise _UnknownError("kv_bits is set, and from which token on it holds is not known")
     types = {key: str(value) for key, value in arm.options}
     keys, values = types.get("cache-type-k", "f16"), types.get("cache-type-v", "f16")
     try:

@@ -35,7 +35,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="NAME",
-            help="llama.cpp (the default), llama-cpp-python, mock, or a build that the suite "
+            help="llama.cpp (the default), llama-cpp-python, mlx, mock, or a build that the suite "
             "file names.",
             rich_help_panel=WHAT,
         ),
@@ -49,11 +49,20 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=WHAT,
         ),
     ] = None,
+    mlx: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="The Python of an environment that has mlx-lm, for --runner mlx.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Model file (GGUF). Default: the demo model, if it is installed.",
+            help="Model file (GGUF), or for mlx its folder. "
+            "Default: the demo model, if it is installed.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -209,6 +218,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     flags = {
         "runner": runner,
         "llama_server": llama_server,
+        "mlx": mlx,
         "model": None if model is None else str(model),
         "draft_model": None if draft_model is None else str(draft_model),
         "methods": _joined(method),

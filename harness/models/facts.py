@@ -42,8 +42,8 @@ class ModelFacts(BaseModel):
     """Length of a hidden state (the embedding length); None where the file does not say."""
     vocabulary: int
     training_context: int | None
-    kv_bytes_per_token: int
-    """At F16, over all layers that keep keys and values for the whole context."""
+    kv_bytes_per_token: int | None
+    """At F16, over all layers that keep keys and values for the whole context; None: unknown."""
     experts: int | None = None
     experts_used: int | None = None
     expert_bytes: int = 0

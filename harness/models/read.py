@@ -9,6 +9,7 @@ from harness.models.errors import ModelFileError, reading, shown
 from harness.models.facts import ModelFacts
 from harness.models.gguf import model_files, read_model
 from harness.models.gguf_facts import gguf_facts
+from harness.models.safetensors import folder_facts, folder_files, is_model_folder
 from harness.models.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -24,16 +25,32 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """Read a model's header. Of a split GGUF file, any part stands for all of them.
 
+    A folder with a config.json is a model of Hugging Face or MLX; of its vocabulary nothing is
+    claimed.
+
     Raises:
         ModelFileError: missing, not a model file, or truncated.
     """
     with reading(path):
-        hugging_face = path.suffix == ".safetensors" or (path / "config.json").is_file()
-    if hugging_face:
+        is_folder = is_model_folder(path)
+    if path.suffix == ".safetensors" and not is_folder:
         raise ModelFileError(
-            f"{shown(path)} is a Hugging Face model (safetensors), which cannot be read yet: "
-            "give a GGUF file"
+            f"{shown(path)} is a part of a Hugging Face or MLX model: give the folder that it is in"
         )
+    if is_folder:
+        facts = folder_facts(path)
+        unknown = Vocabulary(path, None, facts.vocabulary, None, None, None, None, None)
+        return ModelFile(path, facts, unknown)
     header = read_model(path)
     first = model_files(path)[0]
     return ModelFile(path, gguf_facts(header, shown(path)), vocabulary_of(first, header))
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of a model, in order: of a folder what it holds, of a split file its parts.
+
+    Raises:
+        ModelFileError: a part is missing, or the folder cannot be read.
+    """
+    with reading(path):
+        return folder_files(path) if is_model_folder(path) else model_files(path)

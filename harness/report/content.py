@@ -256,13 +256,21 @@ def _model(model: ModelInfo) -> FactGroup:
         Fact("model", ", ".join(name)),
         Fact("parameters", f"{known.parameters / 1e9:.3g} B in {known.layers} layers"),
         Fact("read per token", f"{numbers.size(known.active_bytes)} of weights"),
-        Fact("KV cache", f"{numbers.size(known.kv_bytes_per_token)} a token at F16"),
+        Fact("KV cache", _kv_cache(known.kv_bytes_per_token)),
     ]
     if known.experts is not None:
         facts.append(Fact("experts", f"{known.experts_used} of {known.experts} a token"))
     if known.mtp_layers:
         facts.append(Fact("MTP layers", str(known.mtp_layers)))
     return FactGroup(model.path, tuple(facts))
+
+
+def _kv_cache(bytes_per_token: int | None) -> str:
+    return (
+        "not known"
+        if bytes_per_token is None
+        else f"{numbers.size(bytes_per_token)} a token at F16"
+    )
 
 
 def _method(run: RunData) -> FactGroup:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runners.base.contract import Found, LaunchSpec, Missing, OptionValue
+from runners.base.model_files import refuse_folders
 from runners.llama_cpp.build import Build
 from runners.llama_cpp.methods import applies, needed_options
 from runners.llama_cpp.server import LlamaCppServer
@@ -25,6 +26,7 @@ class LlamaCpp:
         return self._build.find()
 
     def check(self, spec: LaunchSpec) -> None:
+        refuse_folders(spec, self.name)
         self._build.check(spec)
 
     def canonical(self, option: str) -> str:

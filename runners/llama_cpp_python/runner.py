@@ -16,6 +16,7 @@ from runners.base.contract import (
     UsageError,
 )
 from runners.base.generator_client import GeneratorClient, start_generator
+from runners.base.model_files import refuse_folders
 from runners.base.process import log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport
@@ -65,6 +66,7 @@ class LlamaCppPython:
         found = self.find()
         if isinstance(found, Missing):
             raise UsageError(f"{found.reason}; {found.advice}")
+        refuse_folders(spec, DISTRIBUTION)
         launch_of(spec, describe())
 
     def canonical(self, option: str) -> str:

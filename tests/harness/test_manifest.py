@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from harness.records import Manifest
 from harness.suite import make_suite
 from runners.registry import RUNNERS
 from tests.harness.models.gguf_files import dense, write
+from tests.models.export import Family
 
 MEASURED = Bandwidth(bytes_per_s=1e9, readings=(1e9,), threads=1, buffer_bytes=1)
 
@@ -113,6 +115,22 @@ def test_one_file_has_its_own_hash(tmp_path: Path) -> None:
     (model,) = read_models(plan_with(file), RUNNERS, lambda _: None)
     assert model.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert model.size == file.stat().st_size
+
+
+def test_a_folder_is_all_of_its_files(tmp_path: Path, family: Family) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(family.draft_hf, folder)
+    (folder / ".cache").mkdir()
+    (before,) = read_models(plan_with(folder), RUNNERS, lambda _: None)
+    assert before.size == sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    (folder / ".notes").write_text("not the model's")
+    (again,) = read_models(plan_with(folder), RUNNERS, lambda _: None)
+    assert again.sha256 == before.sha256
+    for name in ("tokenizer_config.json", "config.json"):
+        (folder / name).write_text((folder / name).read_text() + "\n")
+        (after,) = read_models(plan_with(folder), RUNNERS, lambda _: None)
+        assert after.sha256 != before.sha256
+        before = after
 
 
 def test_a_split_model_is_all_of_its_parts(tmp_path: Path) -> None:

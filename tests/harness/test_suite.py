@@ -317,6 +317,18 @@ def test_a_llama_server_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert again == suite
 
 
+def test_the_python_that_has_mlx_lm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = {"mlx": "env/bin/python", "runner": "mlx", "model": "m", "methods": ("draft-model",)}
+    suite, runners = gather(None, flags, [])
+    program = str(tmp_path / "env/bin/python")
+    assert suite.runners == {"mlx": RunnerSpec(runner="mlx", program=program)}
+    assert list(runners) == ["mlx"]
+    # A run goes on with the environment that it began with.
+    again, _ = gather(None, {}, [], base=suite)
+    assert again == suite
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -344,9 +356,11 @@ def test_what_is_wrong_with_a_build(tmp_path: Path, changed: tuple[str, str], wo
         ({"llama_server": "", "model": "m"}, "--llama-server: string should have at least 1"),
         ({"llama_server": "~nosuchuser/x", "model": "m"}, "--llama-server: '~nosuchuser/x': "),
         ({"llama_server": "x", "runner": "mock"}, "--llama-server is for the runner llama.cpp"),
+        ({"mlx": "x", "runner": "mock"}, "--mlx is for the runner mlx, which nothing here uses"),
+        ({"mlx": "", "runner": "mlx", "model": "m"}, "--mlx: string should have at least 1"),
     ],
 )
-def test_what_is_wrong_with_a_llama_server(flags: dict[str, str], words: str) -> None:
+def test_what_is_wrong_with_a_program(flags: dict[str, str], words: str) -> None:
     with pytest.raises(SuiteError) as caught:
         gather(None, flags, [])
     assert str(caught.value).startswith(words)

@@ -1,4 +1,4 @@
-"""Why a runner that comes as source is not there: `.ci/runner` leaves a note of what failed."""
+"""Where runners are that `make runners` installs, or why not: `.ci` leaves notes of it."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ def why_not(package: str) -> str:
     except (OSError, ValueError):
         note = ""
     return " ".join(note.split()) or f"{package} is not installed: make runners"
+
+
+def environment_of(runner: str) -> str | None:
+    """The Python of the environment that `.ci/environment` made; None: there is none."""
+    try:
+        python = Path(sys.prefix, "environments", runner).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return python if Path(python).is_file() else None

@@ -197,3 +197,9 @@ def test_weights_of_unknown_placement_are_not_said_to_fit():
         runners=(runner.model_copy(update={"devices": ("CUDA0",)}),),
     )
     assert not fits_cache(manifest, arm)
+
+
+def test_a_cache_of_unknown_size_leaves_the_ceiling_unknown():
+    models = of_facts(kv_bytes_per_token=None)
+    assert "KV cache" in ceiling(PLAIN, models=models).reason
+    assert "kv_bits is set" in ceiling(make_arm(options=(("kv_bits", 4),))).reason

@@ -1,0 +1,57 @@
+"""`.ci/environment` without a network: what is made when, and what is said of failures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / ".ci" / "environment"
+
+
+def run(folder: Path, requirement: str) -> subprocess.CompletedProcess[str]:
+    settings = {"XDG_CACHE_HOME": str(folder / "a cache"), "PIP_NO_INDEX": "1"}
+    return subprocess.run(
+        ["bash", str(SCRIPT), str(folder / "venv/bin/python"), "a-runner", requirement],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_made_once_and_told_to_the_tests(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    note = tmp_path / "venv/environments/a-runner"
+    reason = tmp_path / "venv/runners-not-built/a-runner"
+
+    failed = run(tmp_path, "no-such-package-at-all==1")
+    assert failed.returncode == 1
+    assert "a-runner could not be installed: ERROR: " in reason.read_text()
+    assert not note.exists()
+    assert not list((tmp_path / "a cache").rglob("pyvenv.cfg"))
+
+    # pip is there already, so that nothing is downloaded.
+    assert run(tmp_path, "pip").returncode == 0
+    assert not reason.exists()
+    python = Path(note.read_text().strip())
+    prefix = subprocess.run(
+        [python, "-c", "import pip, sys; print(sys.prefix)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert Path(prefix) == python.parents[1]
+
+    made = python.parents[1].stat().st_mtime_ns
+    assert run(tmp_path, "pip").returncode == 0
+    assert python.parents[1].stat().st_mtime_ns == made
+    # What has no marker is a leftover, and made again.
+    (python.parents[1] / ".ready").unlink()
+    assert run(tmp_path, "pip").returncode == 0
+    assert (python.parents[1] / ".ready").exists()
+    assert [path.name for path in python.parents[2].iterdir()] == [python.parents[1].name]
