@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import subprocess
@@ -9,10 +10,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from runners.base.contract import RunnerError
-from runners.base.process import SUPERVISOR
+from runners.base.process import SUPERVISOR, describe_exit
 
 LONGEST_ANSWER = 4 << 20
 """Bytes of each of the two outputs."""
@@ -65,6 +66,29 @@ def ask(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float) -> Ans
     if process.returncode == 127 and complained.startswith(refused):
         raise RunnerError(f"cannot be started: {complained.removeprefix(refused).strip()}")
     return Answer(process.returncode, said, complained)
+
+
+def describe_child(
+    argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What one of our children says of its library: `argv --describe` prints a line of JSON.
+
+    In a process of its own, since a broken library crashes.
+
+    Raises:
+        RunnerError: why it does not; of a child that failed, its last word.
+    """
+    answer = ask([*argv, "--describe"], env=os.environ if env is None else env, timeout_s=timeout_s)
+    if answer.returncode != 0:
+        lines = answer.errors.strip().splitlines()
+        raise RunnerError(lines[-1][:300] if lines else describe_exit(answer.returncode))
+    try:
+        said = json.loads(answer.out.splitlines()[-1])
+    except (ValueError, LookupError, RecursionError) as error:
+        raise RunnerError(f"says nothing that can be read: {error}"[:300]) from None
+    if not isinstance(said, dict):
+        raise RunnerError(f"says {said!r:.100} of itself")
+    return said
 
 
 def _read(out: IO[bytes], errors: IO[bytes], deadline: float) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.option_text import numbers, switch
 from runners.llama_cpp.methods import DRAFT_LENGTHS
 from runners.llama_cpp.options import OURS, launch_options
 from runners.llama_cpp.wheel_build import describe
@@ -45,19 +46,8 @@ def _number(text: str) -> float:
     return float(text)
 
 
-def switch(text: str) -> bool:
-    words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError("expected on or off")
-    return words[text.lower()]
-
-
 def inverse(text: str) -> bool:
     return not switch(text)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.replace("/", ",").split(","))
 
 
 def _types(text: str) -> tuple[EnumName, ...]:
@@ -133,7 +123,7 @@ OPTIONS: dict[str, _Option] = {
     "n-gpu-layers": _Option("n_gpu_layers", _integer),
     "main-gpu": _Option("main_gpu", _integer),
     "split-mode": _Option("split_mode", _SPLIT_MODE),
-    "tensor-split": _Option("tensor_split", _numbers),
+    "tensor-split": _Option("tensor_split", numbers),
     "flash-attn": _Option("flash_attn_type", _FLASH_ATTENTION),
     "cache-type-k": _Option("cache_type_k", _CACHE_TYPE),
     "cache-type-v": _Option("cache_type_v", _CACHE_TYPE),
@@ -148,7 +138,7 @@ OPTIONS: dict[str, _Option] = {
     "spec-type": _Option("speculative.types", _types),
     "spec-draft-model": _Option("speculative.draft.mparams.path", str),
     "spec-synth-len": _Option("speculative.synth_len", _number),
-    "spec-synth-rates": _Option("speculative.synth_rates", _numbers),
+    "spec-synth-rates": _Option("speculative.synth_rates", numbers),
     "lookup-cache-static": _Option("speculative.ngram_cache.lookup_cache_static", str),
     "lookup-cache-dynamic": _Option("speculative.ngram_cache.lookup_cache_dynamic", str),
     "spec-draft-n-max": _Option("speculative.draft.n_max", _integer),

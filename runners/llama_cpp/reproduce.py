@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue
-from runners.llama_cpp.fields import OPTIONS, EnumName, fields, is_switch, switch
+from runners.base.option_text import switch
+from runners.llama_cpp.fields import OPTIONS, EnumName, fields, is_switch
 from runners.llama_cpp.options import launch_options
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runners.base.contract import RunnerError
+from runners.base.question import describe_child
+
+IMPORT_S = 30
 CHILD = "runners.llama_cpp.child"
 
 
@@ -33,14 +35,7 @@ def describe() -> Wheel:
         return Wheel(None)
     version = importlib.metadata.version("xllamacpp")
     try:
-        result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
-            [sys.executable, "-P", "-m", CHILD, "--describe"],
-            capture_output=True,
-            timeout=30,
-            check=True,
-            text=True,
-        )
-        said = json.loads(result.stdout)
+        said = describe_child([sys.executable, "-P", "-m", CHILD], timeout_s=IMPORT_S)
         return Wheel(version, tuple(said["devices"]), said["fields"])
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
+    except (RunnerError, LookupError, TypeError) as error:
         return Wheel(version, problem=str(error))

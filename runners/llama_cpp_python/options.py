@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.option_text import numbers, switch
 from runners.llama_cpp_python.package import DISTRIBUTION, Package
 
 METHOD = "ngram"
@@ -125,7 +126,7 @@ def _argument(option: str, name: str, value: OptionValue, package: Package) -> A
     if str(value).lower() in names:
         return names[str(value).lower()]
     parsers: dict[str, Callable[[str], Argument]] = {
-        "bool": _switch,
+        "bool": switch,
         "int": int,
         "float": float,
         "str": str,
@@ -142,15 +143,8 @@ def _parsed(option: str, value: OptionValue, parse: Callable[[str], Value]) -> V
         raise UsageError(f"{DISTRIBUTION}'s option {option} cannot be {text!r}: {error}") from None
 
 
-def _switch(text: str) -> bool:
-    words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError("expected on or off")
-    return words[text.lower()]
-
-
 def _floats(text: str) -> list[float]:
-    return [float(part) for part in text.replace("/", ",").split(",")]
+    return list(numbers(text))
 
 
 def _positive(text: str) -> int:

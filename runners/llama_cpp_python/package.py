@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from runners.base.contract import RunnerError
+from runners.base.question import describe_child
 
 CHILD = "runners.llama_cpp_python.child"
 MODULE = "llama_cpp"
@@ -43,17 +44,7 @@ def describe() -> Package:
     except importlib.metadata.PackageNotFoundError:
         version = "of unknown version"
     try:
-        result = subprocess.run(  # noqa: S603 - our own module, by this very interpreter
-            [sys.executable, "-P", "-m", CHILD, "--describe"],
-            capture_output=True,
-            timeout=IMPORT_S,
-            check=True,
-            text=True,
-        )
-        said = json.loads(result.stdout)
+        said = describe_child([sys.executable, "-P", "-m", CHILD], timeout_s=IMPORT_S)
         return Package(version, tuple(said["devices"]), said["kinds"], said["constants"])
-    except subprocess.CalledProcessError as error:
-        lines = (error.stderr or "").strip().splitlines()
-        return Package(version, problem=lines[-1][:300] if lines else str(error))
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
+    except (RunnerError, LookupError, TypeError) as error:
         return Package(version, problem=str(error))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.base.contract import Missing
+from runners.base.contract import Missing, RunnerError
+from runners.base.question import describe_child
 
 CHILD = Path(__file__).with_name("child.py")
 MODULE = "mlx_lm"
@@ -57,30 +56,16 @@ def describe(program: str | None) -> Package | Missing:
 
 @functools.cache
 def _ask(python: str) -> Package | Missing:
-    """In a process of its own: a broken one crashes."""
     try:
-        result = subprocess.run(  # noqa: S603 - the Python that the user named
-            [*command(python), "--describe"],
-            capture_output=True,
-            timeout=IMPORT_S,
-            check=True,
-            text=True,
-            errors="replace",
-            env=environment(),
-        )
-        said = json.loads(result.stdout.splitlines()[-1])
+        said = describe_child(command(python), timeout_s=IMPORT_S, env=environment())
         return Package(
             python,
             str(said["version"]),
             str(said["mlx"]),
             *(tuple(map(str, said[key])) for key in ("devices", "plain", "drafting", "mtp")),
         )
-    except subprocess.CalledProcessError as error:
-        lines = (error.stderr or "").strip().splitlines()
-        problem = lines[-1][:300] if lines else str(error)
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError) as error:
-        problem = str(error)[:300]
-    return Missing(f"mlx-lm cannot be used through {python}: {problem}", ADVICE)
+    except (RunnerError, LookupError, TypeError) as error:
+        return Missing(f"mlx-lm cannot be used through {python}: {error}", ADVICE)
 
 
 def command(python: str) -> list[str]:

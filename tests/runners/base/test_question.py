@@ -11,7 +11,7 @@ import pytest
 
 from runners.base import question
 from runners.base.contract import RunnerError
-from runners.base.question import ask
+from runners.base.question import ask, describe_child
 
 
 def run(code: str, timeout_s: float = 30) -> question.Answer:
@@ -73,3 +73,27 @@ def _is_gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def child(code: str) -> list[str]:
+    return [sys.executable, "-c", f"import sys; assert sys.argv[1] == '--describe'\n{code}"]
+
+
+def test_a_child_describes_its_library() -> None:
+    chatty = 'print(\'loading\'); print(\'{"version": "1.2", "devices": []}\')'
+    assert describe_child(child(chatty), timeout_s=20) == {"version": "1.2", "devices": []}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise ImportError('no libcudart')", "ImportError: no libcudart"),
+        ("import os; os.kill(os.getpid(), 4)", "was killed by SIGILL"),
+        ("print('hello')", "says nothing that can be read"),
+        ("pass", "says nothing that can be read"),
+        ("print('[1]')", r"says \[1\] of itself"),
+    ],
+)
+def test_a_child_that_cannot_describe_it(code: str, words: str) -> None:
+    with pytest.raises(RunnerError, match=words):
+        describe_child(child(code), timeout_s=20)
