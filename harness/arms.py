@@ -106,7 +106,7 @@ def _takes_draft(method: str, draft: Path | None, runner: Runner, shelf: Shelf) 
     parts = parts_of(method)
     if any(part in WITH_DRAFT for part in parts):
         return True
-    if "mtp" not in parts or draft is None or not runner.needs_model:
+    if "mtp" not in parts or draft is None or not runner.packagings:
         return False
     return shelf.file(str(draft)).facts.mtp_only
 

@@ -50,7 +50,7 @@ def with_defaults(settings: Mapping[str, Any], runner: Runner) -> dict[str, Any]
     """
     completed = dict(settings)
     arms = completed.get("arm", ())
-    if runner.needs_model and "model" not in completed and not any("model" in arm for arm in arms):
+    if runner.packagings and "model" not in completed and not any("model" in arm for arm in arms):
         model = demo_model()
         if model is None:
             raise SuiteError(f"no model: {ADVICE}")

@@ -46,7 +46,7 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
     Raises:
         ModelFileError: a model cannot be read.
     """
-    if not all(runners[arm.runner].needs_model for arm in plan.measured):
+    if not all(runners[arm.runner].packagings for arm in plan.measured):
         return Estimate(None, "the runner invents its answers")
     models = {arm.model: plan.shelf.file(str(arm.model)).facts for arm in plan.measured}
     gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]

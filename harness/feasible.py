@@ -36,7 +36,7 @@ def judge(arms: Iterable[Arm], runners: Mapping[str, Runner], shelf: Shelf) -> l
 
 
 def _supports(runner: Runner) -> Supports | None:
-    if not runner.needs_model:
+    if not runner.packagings:
         return None
     found = runner.find()
     if isinstance(found, Missing):

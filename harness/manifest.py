@@ -79,7 +79,7 @@ def read_models(
     paths = dict.fromkeys(
         path
         for arm in plan.arms
-        if runners[arm.runner].needs_model
+        if runners[arm.runner].packagings
         for path in (arm.model, arm.draft_model)
         if path is not None
     )

@@ -49,6 +49,9 @@ class Arm(Record):
     """Names of the options that tell arms apart and so belong in the label; None: all."""
     baseline: str
     """The id of the plain arm with the same runner, model and shared options (itself if plain)."""
+    counterpart: str | None = None
+    """The id of the arm of the suite's first runner with the same model, method and draft tokens:
+    what this one is set beside. None of that runner's own arms, and where it has no such arm."""
 
     @property
     def is_plain(self) -> bool:

@@ -33,6 +33,7 @@ from runners.base.contract import (
     UsageError,
 )
 from runners.base.counters import CounterNames, read_counters
+from runners.base.packaging import Packaging
 from runners.base.process import Process, log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import JSON, fetch, open_stream
@@ -178,7 +179,7 @@ class MockRunner:
     """The runner 'mock'."""
 
     name = "mock"
-    needs_model = False
+    packagings: tuple[Packaging, ...] = ()
 
     def find(self) -> Found:
         return Found(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from runners.base.packaging import Packaging
 from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.base.support import MethodSupport
 
@@ -231,8 +232,11 @@ class Runner(Protocol):
     def name(self) -> str: ...
 
     @property
-    def needs_model(self) -> bool:
-        """False only for runners that invent their answers (the mock)."""
+    def packagings(self) -> tuple[Packaging, ...]:
+        """The packagings of a model that it reads, best first.
+
+        None at all only for a runner that invents its answers (the mock).
+        """
 
     def find(self) -> Found | Missing:
         """What is installed here. Must not start anything heavy."""

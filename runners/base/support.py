@@ -15,7 +15,9 @@ class Need(Enum):
 
     DRAFT_MODEL = "a smaller model of the same vocabulary"
     MTP_HEADS = "a model file that holds its MTP heads, or a file of them as draft model"
+    EAGLE_DRAFT = "an EAGLE head made for the target"
     EAGLE3_DRAFT = "an EAGLE-3 draft model made for the target"
+    MEDUSA_HEADS = "Medusa heads made for the target"
     DFLASH_DRAFT = "a DFlash draft model made for the target"
     DSPARK_DRAFT = "a DSpark draft model (DFlash with a Markov head) made for the target"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runners.base.contract import Found, LaunchSpec, Missing, OptionValue
 from runners.base.model_files import refuse_folders
+from runners.base.packaging import Packaging
 from runners.llama_cpp.build import Build
 from runners.llama_cpp.methods import applies, needed_options
 from runners.llama_cpp.server import LlamaCppServer
@@ -17,7 +18,7 @@ class LlamaCpp:
     """The runner 'llama.cpp', over one build of it."""
 
     name = "llama.cpp"
-    needs_model = True
+    packagings = (Packaging.GGUF,)
 
     def __init__(self, build: Build) -> None:
         self._build = build

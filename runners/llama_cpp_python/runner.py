@@ -17,6 +17,7 @@ from runners.base.contract import (
 )
 from runners.base.generator_client import GeneratorClient, start_generator
 from runners.base.model_files import refuse_folders
+from runners.base.packaging import Packaging
 from runners.base.process import log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport
@@ -33,7 +34,7 @@ class LlamaCppPython:
     """Plain decoding, and the package's prompt lookup with every proposal counted."""
 
     name = DISTRIBUTION
-    needs_model = True
+    packagings = (Packaging.GGUF,)
 
     def find(self) -> Found | Missing:
         package = describe()

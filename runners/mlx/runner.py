@@ -16,6 +16,7 @@ from runners.base.contract import (
     UsageError,
 )
 from runners.base.generator_client import GeneratorClient, start_generator
+from runners.base.packaging import Packaging
 from runners.base.process import log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport, Need
@@ -27,7 +28,7 @@ class Mlx:
     """Plain decoding, and mlx-lm's draft models with every proposal counted."""
 
     name = "mlx"
-    needs_model = True
+    packagings = (Packaging.MLX, Packaging.HF)
 
     def __init__(self, program: str | None = None) -> None:
         """`program`: the Python of the environment; None: that of this very process."""

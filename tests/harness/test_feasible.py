@@ -10,6 +10,7 @@ from harness.models.read import ModelFile
 from harness.models.shelf import Shelf
 from harness.records import Arm
 from runners.base.contract import Found, Missing, Runner
+from runners.base.packaging import Packaging
 from runners.base.speculation import SyntheticAcceptance
 from runners.base.support import MethodSupport, Need
 from tests.harness.builders import MODEL, make_arm, make_model_file
@@ -18,9 +19,11 @@ from tests.harness.builders import MODEL, make_arm, make_model_file
 class Searched:
     """As much of a runner as is asked here."""
 
-    def __init__(self, found: Found | Missing, *, needs_model: bool = True) -> None:
+    def __init__(
+        self, found: Found | Missing, *, packagings: tuple[Packaging, ...] = (Packaging.GGUF,)
+    ) -> None:
         self.found = found
-        self.needs_model = needs_model
+        self.packagings = packagings
         self.searches = 0
 
     def find(self) -> Found | Missing:
@@ -49,7 +52,7 @@ def judged(searched: Searched, *arms: Arm) -> list[Arm]:
 def test_a_runner_that_is_missing_or_reads_no_models_is_held_against_nothing() -> None:
     arms = [make_arm("mtp", 2), make_arm("medusa", 2)]
     assert judged(Searched(Missing("gone", "install it")), *arms) == arms
-    assert judged(Searched(FOUND, needs_model=False), *arms) == arms
+    assert judged(Searched(FOUND, packagings=()), *arms) == arms
 
 
 def test_a_runner_is_searched_once_and_plain_decoding_needs_no_search() -> None:
@@ -87,7 +90,7 @@ def test_a_part_of_a_chain_that_cannot_work_is_the_chain_s_reason() -> None:
 
 def test_acceptance_that_cannot_be_had_is_impossible_with_any_runner() -> None:
     arms = [make_arm("mtp", length, synthetic=SYNTHETIC) for length in (2, 3)]
-    found = judged(Searched(FOUND, needs_model=False), *arms)
+    found = judged(Searched(FOUND, packagings=()), *arms)
     assert [arm.impossible is None for arm in found] == [False, True]
     assert left_out(found) == [
         "mtp τ=3.5 k=2: a mean of 3.5 tokens a step cannot come of 2 draft tokens: at most 3"
