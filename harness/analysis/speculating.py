@@ -26,8 +26,12 @@ class Speculating:
         return self.drafted_per_step == 0
 
 
-def speculating_of(samples: Sequence[Sample]) -> Speculating:
-    """Add up what the samples tell; what none of them tells is None."""
+def speculating_of(samples: Sequence[Sample], longest: int | None = None) -> Speculating:
+    """Add up what the samples of one trial tell; what none of them tells is None.
+
+    `longest` is the most that one step drafts; None where that is not known.
+    """
+    in_prefill = _drafts_in_prefill(samples, longest)
     with_drafts = [
         (s.accepted, s.drafted) for s in samples if s.accepted is not None and s.drafted is not None
     ]
@@ -37,12 +41,12 @@ def speculating_of(samples: Sequence[Sample]) -> Speculating:
         if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
     ]
     with_both = [
-        (s.drafted, _drafting_steps(s))
+        (s.drafted, _drafting_steps(s, in_prefill=in_prefill))
         for s in samples
         if s.drafted is not None and s.steps is not None
     ]
     with_positions = [
-        (s.accepted_per_position, _drafting_steps(s))
+        (s.accepted_per_position, _drafting_steps(s, in_prefill=in_prefill))
         for s in samples
         if s.accepted_per_position is not None and s.steps is not None
     ]
@@ -63,9 +67,24 @@ def speculating_of(samples: Sequence[Sample]) -> Speculating:
     )
 
 
-def _drafting_steps(sample: Sample) -> int:
-    """Steps that could draft: the one that ends the prefill only if it yielded several tokens."""
-    return (sample.steps or 0) - (0 if (sample.first_burst_tokens or 1) > 1 else 1)
+def _drafts_in_prefill(samples: Sequence[Sample], longest: int | None) -> bool:
+    """Whether the step that ends the prefill drafts too, as in mlx-lm.
+
+    Its other steps alone cannot have drafted so much, and all of them can. Where even all cannot,
+    `longest` is not what bounds a draft, and says nothing.
+    """
+    return longest is not None and any(
+        longest * (s.steps - 1) < s.drafted <= longest * s.steps
+        for s in samples
+        if s.drafted is not None and s.steps is not None
+    )
+
+
+def _drafting_steps(sample: Sample, *, in_prefill: bool) -> int:
+    """Steps that could draft: the one that ends the prefill only if that is known to draft, or if
+    it yielded several tokens."""
+    drafts = in_prefill or (sample.first_burst_tokens or 1) > 1
+    return (sample.steps or 0) - (0 if drafts else 1)
 
 
 def _positions(counts: Sequence[tuple[int, ...]], steps: int) -> tuple[float, ...] | None:

@@ -159,7 +159,7 @@ def _summarise_trial(run: RunData, probes: Probes, trial: _Trial) -> TrialSummar
     )
     if row.failure is not None:
         return row
-    speculating = Speculating() if arm.method == "none" else speculating_of(ok)
+    speculating = _speculating(arm, ok)
     measured = Measured(_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
     decode_rate = median_estimate([s.decode_rate for s in ok if s.decode_rate is not None])
     ceiling = trial_ceiling(run, arm, measured)
@@ -181,6 +181,13 @@ def _summarise_trial(run: RunData, probes: Probes, trial: _Trial) -> TrialSummar
         loops=0 if arm.synthetic else sum(find_loop(sample) is not None for sample in ok),
     )
     return replace(row, notes=_notes(row, trial))
+
+
+def _speculating(arm: Arm, ok: Sequence[Sample]) -> Speculating:
+    if arm.method == "none":
+        return Speculating()
+    # Of a chain, the length bounds the drafts of one of its parts.
+    return speculating_of(ok, arm.draft_tokens if len(parts_of(arm.method)) == 1 else None)
 
 
 def _lossless(run: RunData, probes: Probes, trial: _Trial) -> Lossless:

@@ -171,6 +171,54 @@ def test_a_first_step_that_drafts_counts_as_a_step_that_could():
     assert row.speculating.accepted_per_position == pytest.approx((24 / 33, 16 / 33, 8 / 33))
 
 
+def mlx_samples(*counts: tuple[int, int, int]):
+    """(steps, drafted, tokens of the first burst) of each."""
+    return [
+        make_sample(
+            NGRAM,
+            round=n,
+            steps=steps,
+            drafted=drafted,
+            accepted=1,
+            first_burst_tokens=first,
+            accepted_per_position=(1,),
+        )
+        for n, (steps, drafted, first) in enumerate(counts, start=1)
+    ]
+
+
+def test_a_prefill_that_drafts_is_known_by_its_drafts():
+    # k=4, as mlx-lm does it: every step drafts, the last one of the second answer what is left.
+    samples = mlx_samples((10, 40, 1), (10, 37, 3), (10, 33, 1))
+    found = speculative_row(samples).speculating
+    assert found.drafted_per_step == pytest.approx(110 / 30)
+    assert found.accepted_per_position == pytest.approx((3 / 30,))
+    # One answer tells it of all of them: here the last step of the other had nothing to draft.
+    found = speculative_row(mlx_samples((10, 40, 1), (10, 36, 1))).speculating
+    assert found.drafted_per_step == pytest.approx(76 / 20)
+
+
+@pytest.mark.parametrize(
+    ("counts", "steps"),
+    [
+        # As llama.cpp does it: the step that ends the prefill drafts nothing.
+        (((10, 36, 1), (10, 36, 1)), 18),
+        # More than k in each step: then k is not what bounds a draft.
+        (((10, 41, 1),), 9),
+    ],
+)
+def test_a_prefill_that_need_not_have_drafted_is_left_out(counts, steps):
+    found = speculative_row(mlx_samples(*counts)).speculating
+    assert found.drafted_per_step == pytest.approx(sum(drafted for _, drafted, _ in counts) / steps)
+
+
+def test_a_chains_length_does_not_bound_its_drafts():
+    arm = make_arm("ngram-mod+draft-model", 4)
+    samples = [s.model_copy(update={"arm": arm.id}) for s in mlx_samples((10, 40, 1))]
+    run = make_run([PLAIN, arm], [*make_samples(PLAIN, SLOW), *samples])
+    assert rows_of(run)[arm.id].speculating.drafted_per_step == pytest.approx(40 / 9)
+
+
 def test_tokens_of_the_first_burst_are_not_counted_in_tau():
     row = speculative_row(updated(FAST, first_burst_tokens=3))
     assert row.speculating.acceptance_length == pytest.approx((65 - 3) / 32)
