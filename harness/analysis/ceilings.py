@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.analysis.held_types import by_name, kv_bytes, weights_share
 from harness.models.facts import ModelFacts
-from harness.records import Arm, Manifest
+from harness.records import Arm, Manifest, RunnerInfo
 from harness.run_folder import RunData
-from harness.theory.ceiling import decode_ceiling, kv_bytes_as, verified_active_bytes
+from harness.theory.ceiling import decode_ceiling, verified_active_bytes
 from runners.base.contract import OptionValue
 from runners.base.speculation import parts_of
 
@@ -50,7 +51,7 @@ class _UnknownError(Exception):
 
 
 def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
-    target = _facts(manifest, arm.model, "model")
+    target = _held(manifest, arm, arm.model, "model")
     bandwidth = _bandwidth(manifest, arm)
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
@@ -59,7 +60,7 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
         if measured.acceptance_length is None:
             raise _UnknownError("acceptance length not exposed")
         tau = measured.acceptance_length
-    draft_bytes = _draft_bytes(manifest, arm, target)
+    draft_bytes = _draft_bytes(manifest, arm, target, measured)
     draft_tokens = 0
     if draft_bytes and arm.draft_tokens:
         draft_tokens = arm.draft_tokens
@@ -69,7 +70,7 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
         return decode_ceiling(
             bandwidth,
             _pass_bytes(arm, target, measured),
-            _kv_bytes(arm, target),
+            _kv_bytes(manifest, arm, target),
             measured.depth,
             tau=tau,
             draft_tokens=draft_tokens,
@@ -92,12 +93,15 @@ def _pass_bytes(arm: Arm, target: ModelFacts, measured: Measured) -> float:
     )
 
 
-def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
+def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts, measured: Measured) -> float:
     """Weights that drafting one token reads; 0 where nothing but the text is looked at."""
     if len(parts_of(arm.method)) > 1:
         return 0  # Nobody tells which drafts came from the lookup, and the ceiling is to be above.
     if arm.draft_model is not None:
-        draft = _facts(manifest, arm.draft_model, "draft model")
+        draft = _held(manifest, arm, arm.draft_model, "draft model")
+        if arm.method == "medusa" and arm.draft_tokens and measured.drafted_per_step:
+            # One pass reads all heads, however many tokens it drafts.
+            return draft.active_bytes / measured.drafted_per_step
         # A file of MTP heads alone is a draft model too.
         return (arm.method == "mtp" and draft.mtp_active_bytes) or draft.active_bytes
     if arm.method == "mtp":
@@ -122,16 +126,31 @@ def _facts(manifest: Manifest, path: str | None, what: str) -> ModelFacts:
     return facts
 
 
-def _kv_bytes(arm: Arm, target: ModelFacts) -> float:
-    """Bytes of keys and values of one token under the arm's cache types (llama.cpp's options)."""
-    if target.kv_bytes_per_token is None:
-        raise _UnknownError("the model's files do not tell the size of its KV cache")
-    if any(key == "kv_bits" for key, _ in arm.options):
-        raise _UnknownError("kv_bits is set, and from which token on it holds is not known")
-    types = {key: str(value) for key, value in arm.options}
-    keys, values = types.get("cache-type-k", "f16"), types.get("cache-type-v", "f16")
+def _held(manifest: Manifest, arm: Arm, path: str | None, what: str) -> ModelFacts:
+    """The facts of a model, its weights as large as the arm's runner holds them.
+
+    A draft model is held as the target is.
+    """
+    facts = _facts(manifest, path, what)
     try:
-        return kv_bytes_as(target.kv_bytes_per_token, keys, values)
+        share = weights_share(_kind(manifest, arm), facts, by_name(arm.options))
+    except ValueError as error:
+        raise _UnknownError(str(error)) from error
+    if share == 1:
+        return facts
+    return facts.model_copy(
+        update={
+            "active_bytes": round(share * facts.active_bytes),
+            "expert_bytes": round(share * facts.expert_bytes),
+            "mtp_active_bytes": round(share * facts.mtp_active_bytes),
+        }
+    )
+
+
+def _kv_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
+    """Bytes of keys and values of one token as the arm's runner keeps them."""
+    try:
+        return kv_bytes(_kind(manifest, arm), target, by_name(arm.options))
     except ValueError as error:
         raise _UnknownError(str(error)) from error
 
@@ -155,7 +174,7 @@ def fits_cache(manifest: Manifest, arm: Arm) -> bool:
     """Whether a processor's last cache could hold the weights, so that memory need not be read."""
     cache = manifest.machine.last_level_cache_bytes
     try:
-        facts = _facts(manifest, arm.model, "model")
+        facts = _held(manifest, arm, arm.model, "model")
         return cache is not None and not _on_gpu(manifest, arm) and facts.active_bytes <= cache
     except _UnknownError:
         return False
@@ -166,6 +185,11 @@ def _on_gpu(manifest: Manifest, arm: Arm) -> bool:
     if not (manifest.machine.gpus and _accelerators(manifest, arm)):
         return False
     options = dict(arm.options)
+    if _kind(manifest, arm) == "vllm":
+        # It holds all weights on the GPU that it sees, unless it is told otherwise.
+        if str(by_name(arm.options).get("cpu-offload-gb", 0)) not in ("0", "0.0"):
+            raise _UnknownError("cpu-offload-gb is set, so a part of the weights is elsewhere")
+        return True
     # llama.cpp's; without the option it fits in as many layers as there is room for.
     placed = {_placed(options.get("n-gpu-layers"), manifest, arm.model)}
     if arm.draft_model is not None:
@@ -193,5 +217,16 @@ def _placed(layers: OptionValue | None, manifest: Manifest, path: str | None) ->
 
 def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:
     """Devices of the arm's runner that are not the processor or a library that runs on it."""
-    devices = next((info.devices for info in manifest.runners if info.name == arm.runner), ())
+    info = _info(manifest, arm)
+    devices = () if info is None else info.devices
     return [device for device in devices if not device.upper().startswith(PROCESSOR_DEVICES)]
+
+
+def _kind(manifest: Manifest, arm: Arm) -> str:
+    """'vllm', …: what the arm's runner is a build of."""
+    info = _info(manifest, arm)
+    return arm.runner if info is None or info.kind is None else info.kind
+
+
+def _info(manifest: Manifest, arm: Arm) -> RunnerInfo | None:
+    return next((info for info in manifest.runners if info.name == arm.runner), None)

@@ -203,3 +203,116 @@ def test_a_cache_of_unknown_size_leaves_the_ceiling_unknown():
     models = of_facts(kv_bytes_per_token=None)
     assert "KV cache" in ceiling(PLAIN, models=models).reason
     assert "kv_bits is set" in ceiling(make_arm(options=(("kv_bits", 4),))).reason
+
+
+# ---- the types that other runners hold -----------------------------------------------------------
+
+GPU_MACHINE = MACHINE.model_copy(update={"gpus": (GPU,)})
+
+
+def held(arm, *, kind="vllm", machine=MACHINE, devices=(), file="F32", measured=MEASURED):
+    """The ceiling under a runner that the suite calls 'mine', of models of the type `file`."""
+    arm = arm.model_copy(update={"runner": "mine"})
+    (runner,) = make_manifest([], []).runners
+    runner = runner.model_copy(update={"name": "mine", "kind": kind, "devices": devices})
+    models = [
+        m.model_copy(update={"facts": m.facts.model_copy(update={"quantization": file})})
+        for m in make_manifest([], []).models
+    ]
+    run = make_run([arm], [], machine=machine, runners=(runner,), models=models)
+    return trial_ceiling(run, arm, measured)
+
+
+def with_options(*options, method="none", k=None):
+    return make_arm(method, k, options=options)
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "weights", "cache"),
+    [
+        ("F32", [("dtype", "bfloat16")], 0.5, 1.0),
+        ("F32", [("dtype", "half")], 0.5, 1.0),
+        ("F32", [("--dtype", "float")], 1.0, 2.0),
+        ("BF16", [("dtype", "float32")], 2.0, 2.0),
+        ("BF16", [("dtype", "float16")], 1.0, 1.0),
+        ("BF16", [("dtype", "auto")], 1.0, 1.0),
+        ("F16", [], 1.0, 1.0),
+        ("F32", [("dtype", "float32"), ("kv_cache_dtype", "auto")], 1.0, 2.0),
+        ("F32", [("dtype", "float32"), ("kv-cache-dtype", "fp8_e5m2")], 1.0, 0.5),
+        ("F32", [("dtype", "float32"), ("kv-cache-dtype", "bfloat16")], 1.0, 1.0),
+        # Quantized weights stay what they are.
+        ("awq", [("dtype", "float32")], 1.0, 2.0),
+        ("awq", [], 1.0, 1.0),
+    ],
+)
+def test_vllm_holds_weights_and_cache_in_its_dtype(file, options, weights, cache):
+    found = held(with_options(*options), file=file)
+    assert found.rate == pytest.approx(100e9 / (weights * 1e9 + cache * 1e6))
+
+
+def test_vllm_holds_the_draft_model_as_the_target():
+    arm = make_arm("draft-model", 4, options=(("dtype", "bfloat16"),))
+    assert held(arm).rate == pytest.approx(2.5 * 100e9 / (0.5e9 + 1e6 + 3 * 0.05e9))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "the type that vLLM holds F32 weights in is not known: set dtype"),
+        ([("dtype", "auto")], "set dtype"),
+        ([("dtype", "int3")], "int3"),
+        ([("dtype", "half"), ("kv-cache-dtype", "nvfp4")], "nvfp4"),
+        ([("dtype", "half"), ("quantization", "fp8")], "quantization is set"),
+    ],
+)
+def test_a_type_that_is_not_known_is_said(options, reason):
+    assert reason in held(with_options(*options)).reason
+
+
+def test_other_runners_keep_the_files_type():
+    cache = {"llama.cpp": 1.0, "mlx": 2.0}
+    for kind, times in cache.items():
+        assert held(PLAIN, kind=kind).rate == pytest.approx(100e9 / (1e9 + times * 1e6))
+    for file in ("BF16", "4-bit"):
+        assert held(PLAIN, kind="mlx", file=file).rate == pytest.approx(100e9 / (1e9 + 1e6))
+    # A run of before builds had names: the runner's name is its kind.
+    assert held(PLAIN, kind=None).rate == pytest.approx(100e9 / (1e9 + 1e6))
+
+
+def test_medusa_reads_its_heads_once_a_step():
+    arm = make_arm("medusa", 4, draft_model=DRAFT)
+    assert held(arm, file="F16").rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 0.1e9))
+
+
+def test_vllm_puts_all_weights_on_the_gpu_that_it_sees():
+    whole = held(PLAIN, machine=GPU_MACHINE, devices=("cuda:0",), file="F16")
+    assert whole.rate == pytest.approx(1e12 / (1e9 + 1e6))
+    # A build for processors sees none.
+    for devices in ((), ("cpu",)):
+        found = held(PLAIN, machine=GPU_MACHINE, devices=devices, file="F16")
+        assert found.rate == pytest.approx(100e9 / (1e9 + 1e6))
+    for size, placed in ((0, True), ("0", True), (4, False), (0.5, False)):
+        arm = with_options(("cpu-offload-gb", size))
+        found = held(arm, machine=GPU_MACHINE, devices=("cuda:0",), file="F16")
+        assert (found.rate == whole.rate) is placed
+        assert placed or "cpu-offload-gb" in found.reason
+
+
+def test_weights_of_an_unknown_type_are_not_said_to_fit():
+    (runner,) = make_manifest([], []).runners
+    models = of_facts(quantization="F32")
+    machine = MACHINE.model_copy(update={"last_level_cache_bytes": 10**9})
+    for kind, dtype, fits in (
+        ("llama.cpp", "auto", True),
+        ("vllm", "auto", False),
+        ("vllm", "half", True),
+    ):
+        manifest = make_manifest(
+            [PLAIN],
+            [],
+            machine=machine,
+            runners=(runner.model_copy(update={"kind": kind}),),
+            models=models,
+        )
+        arm = with_options(("dtype", dtype))
+        assert fits_cache(manifest, arm) is fits
