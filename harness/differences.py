@@ -1,4 +1,4 @@
-"""Where answers part from plain decoding's, and which of these places are worth a probe."""
+"""Where answers part from those they are held against, and which of these places are probed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.pairing import pairs
+from harness.pairing import pairs, prompt_counts
 from harness.records import Arm, Sample
 
 MOST_PROBES = 8
@@ -31,7 +31,7 @@ class FirstDifference:
 
 @dataclass(frozen=True)
 class Fork:
-    """Where answers leave the text of plain decoding, and the plain arm to be asked about it."""
+    """Where answers leave the text of a plain arm, and that arm, which is to be asked about it."""
 
     arm: str
     workload: str
@@ -59,7 +59,10 @@ def first_difference(tokens: Sequence[int], plain_tokens: Sequence[int]) -> Firs
 
 
 def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
-    """Where an answer leaves plain's; None: nowhere, or only the limit of tokens cut one shorter.
+    """Where an answer leaves plain's; None: nowhere that tells of other text.
+
+    Only the limit of tokens may have cut one shorter, or one of two runners leaves out the token
+    that ends the text.
 
     Raises:
         ValueError: the tokens of one of them are not known.
@@ -70,8 +73,22 @@ def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
     if found is None:
         return None
     shorter = sample if found.token is None else plain if found.plain_token is None else None
+    if shorter is None:
+        return found
     # llama.cpp before June 2026 cuts a step at the limit and counts it whole.
-    return None if shorter is not None and shorter.finish_reason == "length" else found
+    if shorter.finish_reason == "length" or _only_the_end_more(sample, plain):
+        return None
+    return found
+
+
+def _only_the_end_more(one: Sample, other: Sample) -> bool:
+    """Both end their text, and the one token that one of them has more wrote nothing."""
+    return (
+        one.finish_reason == other.finish_reason == "stop"
+        and one.text_sha256 is not None
+        and one.text_sha256 == other.text_sha256
+        and abs(len(one.tokens or ()) - len(other.tokens or ())) == 1
+    )
 
 
 def fork_of(plain: Sample, difference: FirstDifference) -> Fork:
@@ -90,9 +107,10 @@ def forks_to_probe(
 ) -> tuple[Fork, ...]:
     """The first differences of all arms from plain decoding, each place once.
 
-    Of one arm on one workload at most `MOST_PROBES`, by round, answer length and prompt, so that
-    the same samples give the same places. None of sampled answers, which differ anyway, and none
-    of arms whose drafts are accepted by draw, whose text is void.
+    A plain arm is held against its counterpart's, which is the plain arm of another runner. Of one
+    arm on one workload at most `MOST_PROBES`, by round, answer length and prompt, so that the same
+    samples give the same places. None of sampled answers, which differ anyway, none of arms whose
+    drafts are accepted by draw, whose text is void, and none of runners that read other prompts.
     """
     if temperature > 0:
         return ()
@@ -102,18 +120,35 @@ def forks_to_probe(
         of_arm.setdefault(sample.arm, []).append(sample)
     chosen: dict[tuple[str, str, str, str], Fork] = {}
     for arm in arms:
-        if arm.is_plain or arm.synthetic is not None:
+        reference = arm.counterpart if arm.is_plain else arm.baseline
+        if reference is None or arm.synthetic is not None:
             continue
-        own: dict[str, set[tuple[str, str, str, str]]] = {}
-        for sample, plain in pairs(of_arm.get(arm.id, ()), of_arm.get(arm.baseline, ())):
+        own, others = of_arm.get(arm.id, []), of_arm.get(reference, [])
+        if arm.is_plain:
+            own = _of_the_same_prompts(own, others)
+        placed: dict[str, set[tuple[str, str, str, str]]] = {}
+        for sample, plain in pairs(own, others):
             if plain is None or sample.tokens is None or plain.tokens is None:
                 continue
             difference = parting(sample, plain)
             if difference is None:
                 continue
             place = fork_of(plain, difference)
-            keys = own.setdefault(place.workload, set())
+            keys = placed.setdefault(place.workload, set())
             if place.key in keys or len(keys) < MOST_PROBES:
                 keys.add(place.key)
                 chosen.setdefault(place.key, place)
     return tuple(chosen.values())
+
+
+def _of_the_same_prompts(own: Sequence[Sample], others: Sequence[Sample]) -> list[Sample]:
+    """Samples of the workloads whose prompts both runners find equally long, all of them."""
+    same = set()
+    for workload in dict.fromkeys(sample.workload for sample in own):
+        counts = prompt_counts(
+            [s for s in own if s.workload == workload],
+            [s for s in others if s.workload == workload],
+        )
+        if counts.compared and not counts.differing:
+            same.add(workload)
+    return [s for s in own if s.workload in same and s.prompt_tokens is not None]

@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from harness.records import Sample
+
+
+@dataclass(frozen=True)
+class UnequalPrompt:
+    """A prompt that two arms find of different lengths, in tokens."""
+
+    workload: str
+    prompt: str
+    tokens: int
+    reference_tokens: int
+
+
+@dataclass(frozen=True)
+class PromptCounts:
+    """How long two arms find the same prompts."""
+
+    compared: int = 0
+    """Prompts whose length both tell."""
+    differing: int = 0
+    """Of these: prompts of two lengths, which are two texts to the model."""
+    example: UnequalPrompt | None = None
+    """The first that differs."""
 
 
 def pairs(
@@ -32,6 +55,20 @@ def ratios(samples: Iterable[Sample], reference: Iterable[Sample]) -> tuple[tupl
         if other is not None and sample.decode_rate and other.decode_rate:
             found.setdefault(sample.round, []).append(sample.decode_rate / other.decode_rate)
     return tuple(tuple(found[number]) for number in sorted(found))
+
+
+def prompt_counts(samples: Iterable[Sample], reference: Iterable[Sample]) -> PromptCounts:
+    """Hold the lengths of the prompts against the reference's, pair by pair."""
+    found: dict[tuple[str, str], UnequalPrompt | None] = {}
+    for sample, other in pairs(samples, reference):
+        if other is None or sample.prompt_tokens is None or other.prompt_tokens is None:
+            continue
+        place = (sample.workload, sample.prompt)
+        found.setdefault(place, None)
+        if sample.prompt_tokens != other.prompt_tokens:
+            found[place] = UnequalPrompt(*place, sample.prompt_tokens, other.prompt_tokens)
+    unequal = [one for one in found.values() if one is not None]
+    return PromptCounts(len(found), len(unequal), unequal[0] if unequal else None)
 
 
 def _place(sample: Sample) -> tuple[int, str, str, int]:

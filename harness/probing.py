@@ -1,4 +1,4 @@
-"""Asks plain decoding what it finds likely where answers parted from its own."""
+"""Asks plain decoding what it finds likely where answers parted from its own, of any runner."""
 
 from __future__ import annotations
 

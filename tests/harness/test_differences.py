@@ -96,3 +96,69 @@ def test_sampled_and_void_texts_are_not_probed() -> None:
     plain = make_sample(PLAIN)
     assert places([PLAIN, FAST], plain, make_sample(FAST, tokens=parted(9)), temperature=0.5) == []
     assert places([PLAIN, DRAWN], plain, make_sample(DRAWN, tokens=parted(9))) == []
+
+
+# ---- several runners -----------------------------------------------------------------------------
+
+OTHER = make_arm(id="mlx-none", runner="mlx", baseline="mlx-none", counterpart=PLAIN.id)
+
+
+def test_a_plain_arm_is_held_against_its_counterparts() -> None:
+    samples = [
+        make_sample(arm, prompt=prompt, tokens=PLAIN_TOKENS if arm is PLAIN else parted(at))
+        for prompt, at in (("p1", 5), ("p2", 9))
+        for arm in (PLAIN, OTHER)
+    ]
+    assert places([PLAIN, OTHER], *samples) == [5, 9]
+    alone = OTHER.model_copy(update={"counterpart": None})
+    assert places([PLAIN, alone], *samples) == []
+
+
+def test_a_counterpart_has_its_own_probes_on_each_workload() -> None:
+    def answers(arm: Arm, first: int) -> list[Sample]:
+        return [
+            make_sample(arm, round=n, tokens=PLAIN_TOKENS if arm is PLAIN else parted(first + n))
+            for n in range(1, MOST_PROBES + 4)
+        ]
+
+    samples = [*answers(PLAIN, 0), *answers(FAST, 0), *answers(OTHER, 20)]
+    samples += [s.model_copy(update={"workload": "prose"}) for s in samples]
+    own, others = list(range(1, MOST_PROBES + 1)), list(range(21, 21 + MOST_PROBES))
+    assert places([PLAIN, FAST, OTHER], *samples) == own * 2 + others * 2
+
+
+@pytest.mark.parametrize("length", [41, None])
+def test_other_prompts_make_other_answers(length: int | None) -> None:
+    """One prompt of another length is enough: then it is another template or tokenizer."""
+    samples = [
+        *(make_sample(PLAIN, prompt=p) for p in ("p1", "p2")),
+        make_sample(OTHER, prompt="p1", tokens=parted(9)),
+        make_sample(OTHER, prompt="p2", tokens=parted(4), prompt_tokens=length),
+    ]
+    assert places([PLAIN, OTHER], *samples) == ([] if length else [9])
+    elsewhere = [s.model_copy(update={"workload": "prose", "prompt_tokens": 40}) for s in samples]
+    assert places([PLAIN, OTHER], *samples, *elsewhere)[-2:] == [9, 4]
+
+
+def test_a_speculating_arm_is_held_against_its_own_plain_arm_alone() -> None:
+    fast = make_arm("ngram-mod", 4, id="o", runner="mlx", baseline=OTHER.id, counterpart=FAST.id)
+    samples = [make_sample(PLAIN), make_sample(FAST), make_sample(OTHER)]
+    found = forks_to_probe(
+        [PLAIN, FAST, OTHER, fast], [*samples, make_sample(fast, tokens=parted(9))], temperature=0
+    )
+    assert [(place.arm, len(place.written)) for place in found] == [(OTHER.id, 9)]
+
+
+def test_the_token_that_ends_a_text_is_no_difference() -> None:
+    plain = make_sample(PLAIN)
+    more = make_sample(OTHER, tokens=(*PLAIN_TOKENS, 7))
+    for one, other in ((more, plain), (plain, more)):
+        assert parting(one, other) is None
+    for changes in (
+        {"text_sha256": "00"},
+        {"text_sha256": None},
+        {"finish_reason": "length"},
+        {"tokens": (*PLAIN_TOKENS, 7, 8)},
+    ):
+        changed = more.model_copy(update=changes)
+        assert parting(changed, plain) is not None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.pairing import pairs, ratios
+from harness.pairing import PromptCounts, UnequalPrompt, pairs, prompt_counts, ratios
 from tests.harness.builders import make_arm, make_sample, make_samples
 
 PLAIN = make_arm()
@@ -43,3 +43,21 @@ def test_failed_samples_are_in_no_pair():
     ((sample, other),) = pairs([make_sample(PLAIN)], [make_sample(PLAIN, status="failed")])
     assert sample == make_sample(PLAIN)
     assert other is None
+
+
+def test_prompts_are_counted_once_and_the_first_unequal_one_is_told():
+    plain = make_samples(PLAIN, [10.0] * 6, prompts=("a", "b", "c"))
+    lengths = {"a": 40, "b": 44, "c": 45}
+    other = [
+        s.model_copy(update={"prompt_tokens": lengths[s.prompt]})
+        for s in make_samples(SPECULATIVE, [20.0] * 6, prompts=("a", "b", "c"))
+    ]
+    assert prompt_counts(other, plain) == PromptCounts(3, 2, UnequalPrompt("coding", "b", 44, 40))
+    assert prompt_counts(plain, plain) == PromptCounts(3, 0, None)
+
+
+@pytest.mark.parametrize("change", [{"prompt_tokens": None}, {"status": "failed"}])
+def test_prompts_of_unknown_length_are_not_counted(change):
+    one, other = make_sample(PLAIN), make_sample(SPECULATIVE, **change)
+    assert prompt_counts([one], [other]) == PromptCounts()
+    assert prompt_counts([other], [one]) == PromptCounts()
