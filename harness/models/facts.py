@@ -11,9 +11,15 @@ class DrafterFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target_layers: tuple[int, ...] | None = None
-    """Layers of the target whose hidden states it reads; None where the file does not say."""
+    """Layers of the target whose hidden states it reads; none: the last state, after the final
+    norm. None where the file does not say. In a folder, a layer's number counts the layers up to
+    it: 0 is the embedding."""
+    target_states: int | None = None
+    """EAGLE-3 in a folder: hidden states that it joins, one of each layer."""
     target_width: int | None = None
     """Length of those hidden states; None where the file does not say."""
+    heads: int | None = None
+    """Medusa: its heads, each of which drafts one token."""
     block_size: int | None = None
     """Tokens of the block that it was trained on, the last accepted token's included."""
     markov_head: bool = False
@@ -58,4 +64,4 @@ class ModelFacts(BaseModel):
     """Bytes that drafting one token with an MTP layer reads, the output matrix included."""
     chat_template: bool = False
     drafter: DrafterFacts | None = None
-    """Only of an architecture that drafts for another model: eagle3, dflash."""
+    """Only of an architecture that drafts for another model: eagle, eagle3, medusa, dflash."""

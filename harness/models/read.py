@@ -7,9 +7,10 @@ from pathlib import Path
 
 from harness.models.errors import ModelFileError, reading, shown
 from harness.models.facts import ModelFacts
+from harness.models.folder_facts import folder_facts
 from harness.models.gguf import model_files, read_model
 from harness.models.gguf_facts import gguf_facts
-from harness.models.safetensors import folder_facts, folder_files, is_model_folder
+from harness.models.safetensors import folder_files, is_model_folder
 from harness.models.vocabulary import Vocabulary, vocabulary_of
 
 

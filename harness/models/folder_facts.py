@@ -1,0 +1,199 @@
+"""Facts of a model folder of Hugging Face's or MLX's.
+
+What cannot be told for certain is None or 0, and the text beside the figure then says that it is
+not known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.models.facts import ModelFacts
+from harness.models.folder_drafters import drafter_of
+from harness.models.safetensors import Folder, Tensor, read_folder
+
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
+_KEYS = re.compile(r"\.(k_proj|qkv_proj|query_key_value)\.weight$")
+_EXPERT = re.compile(r"\.(experts|switch_mlp)\.")
+_MTP = re.compile(r"(?:^|\.)mtp[._]")
+"""`mtp.layers.0.…` (Qwen), `model.mtp_layers.0.…` (MiMo), `model.mtp_block.0.…` (ERNIE)."""
+_MTP_LAYER = re.compile(r"(?:^|\.)(?:layers|mtp_layers|mtp_block)\.(\d+)\.")
+_OTHER_SENSE = re.compile(r"(?:^|\.)(vision|visual|audio|multi_modal|mm_)")
+MTP_KEYS = ("mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_modules")
+F16_BYTES = 2
+
+
+def folder_facts(path: Path) -> ModelFacts:
+    """The facts of a model folder.
+
+    Raises:
+        ModelFileError: a file is missing or damaged, or there are no weights.
+    """
+    return _Facts(read_folder(path)).facts()
+
+
+class _Facts:
+    """One configuration beside the tensors; of a model with other senses, its text part."""
+
+    def __init__(self, folder: Folder) -> None:
+        text = folder.config.get("text_config")
+        self._config: Mapping[str, Any] = (
+            {**folder.config, **text} if isinstance(text, dict) else folder.config
+        )
+        self._folder = folder
+        self._tensors = folder.tensors
+        self._layers = self._integer("num_hidden_layers") or 0
+        self._experts = self._first("num_experts", "n_routed_experts", "num_local_experts")
+        self._experts_used = self._first(
+            "num_experts_per_tok", "num_experts_per_token", "top_k_experts"
+        )
+        self._drafter = drafter_of(self._config, self._tensors)
+        self._owns_output = any("lm_head." in tensor.name for tensor in self._tensors)
+
+    def facts(self) -> ModelFacts:
+        main = [tensor for tensor in self._tensors if not self._is_mtp(tensor)]
+        mtp = [tensor for tensor in self._tensors if self._is_mtp(tensor)]
+        read = [tensor for tensor in main if self._is_read(tensor)]
+        expert_bytes = sum(tensor.bytes for tensor in read if _EXPERT.search(tensor.name))
+        mtp_layers = _layers(mtp)
+        kind = str(self._folder.config.get("model_type") or "unknown")
+        return ModelFacts(
+            format="safetensors",
+            architecture=kind if self._drafter is None else self._drafter.architecture,
+            name=None,
+            quantization=self._quantization(),
+            parameters=self._parameters(),
+            tensor_bytes=sum(tensor.bytes for tensor in self._tensors),
+            active_bytes=self._active(read),
+            layers=self._layers,
+            width=self._integer("hidden_size"),
+            vocabulary=self._integer("vocab_size") or 0,
+            training_context=self._integer("max_position_embeddings"),
+            kv_bytes_per_token=self._kv_bytes(main),
+            experts=self._experts,
+            experts_used=self._experts_used if self._experts else None,
+            expert_bytes=expert_bytes if self._experts else 0,
+            mtp_layers=mtp_layers,
+            mtp_declared=self._first(*MTP_KEYS) or 0,
+            mtp_only=mtp_layers > 0 and not any(_LAYER.search(tensor.name) for tensor in main),
+            mtp_active_bytes=self._mtp_active(mtp, mtp_layers),
+            chat_template=self._folder.chat_template,
+            drafter=None if self._drafter is None else self._drafter.facts,
+        )
+
+    # ---- weights ---------------------------------------------------------------------------
+
+    def _is_mtp(self, tensor: Tensor) -> bool:
+        """Under a name of its own, or (DeepSeek) as a layer after the last."""
+        if self._drafter is not None or _OTHER_SENSE.search(tensor.name):
+            return False
+        layer = _LAYER.search(tensor.name)
+        beyond = layer is not None and 0 < self._layers <= int(layer.group(1))
+        return beyond or _MTP.search(tensor.name) is not None
+
+    def _is_read(self, tensor: Tensor) -> bool:
+        """Read for each token of text; a tied embedding is, since it is the output matrix too."""
+        if _OTHER_SENSE.search(tensor.name):
+            return False
+        # A drafter that brings an embedding and no output matrix works with its target's.
+        tied = not self._owns_output and self._drafter is None
+        return tied or "embed_tokens." not in tensor.name
+
+    def _active(self, tensors: Iterable[Tensor]) -> int:
+        experts = whole = 0
+        for tensor in tensors:
+            if _EXPERT.search(tensor.name):
+                experts += tensor.bytes
+            else:
+                whole += tensor.bytes
+        if not self._experts:
+            return whole + experts
+        used = min(self._experts_used or self._experts, self._experts)
+        return whole + experts * used // self._experts
+
+    def _mtp_active(self, mtp: Sequence[Tensor], layers: int) -> int:
+        """One MTP layer and the output matrix: its own, or the main model's."""
+        if not layers:
+            return 0
+        own = any("shared_head.head." in tensor.name for tensor in mtp)
+        name = "lm_head." if self._owns_output else "embed_tokens."
+        output = sum(
+            tensor.bytes
+            for tensor in self._tensors
+            if name in tensor.name and not self._is_mtp(tensor)
+        )
+        read = [tensor for tensor in mtp if "embed_tokens." not in tensor.name]
+        return self._active(read) // layers + (0 if own else output)
+
+    def _quantization(self) -> str | None:
+        """'4-bit' of MLX's own, 'fp8' and the like of Hugging Face's, else the weights' type."""
+        own = self._config.get("quantization")
+        if isinstance(own, dict) and isinstance(own.get("bits"), int):
+            return f"{own['bits']}-bit"
+        other = self._config.get("quantization_config")
+        if isinstance(other, dict):
+            return str(other.get("quant_method", "unknown"))
+        sizes: dict[str, int] = {}
+        for tensor in self._tensors:
+            sizes[tensor.type] = sizes.get(tensor.type, 0) + tensor.bytes
+        return max(sizes, key=lambda kind: sizes[kind], default=None)
+
+    def _parameters(self) -> int:
+        """Of a weight that MLX has packed, as many as its scales stand for."""
+        own = self._config.get("quantization")
+        group = own.get("group_size") if isinstance(own, dict) else None
+        names = {tensor.name for tensor in self._tensors}
+        total = 0
+        for tensor in self._tensors:
+            stem, _, kind = tensor.name.rpartition(".")
+            if isinstance(group, int) and f"{stem}.scales" in names:
+                total += tensor.elements * group if kind == "scales" else 0
+            else:
+                total += tensor.elements
+        return total
+
+    # ---- KV cache --------------------------------------------------------------------------
+
+    def _kv_bytes(self, tensors: Sequence[Tensor]) -> int | None:
+        """Σ over layers KV heads x head length x 2 (keys and values) x 2 bytes.
+
+        None where some layer looks at a window only, or keeps something else than keys and values.
+        """
+        config = self._config
+        layers = {
+            int(found.group(1))
+            for tensor in tensors
+            if _KEYS.search(tensor.name)
+            and not _OTHER_SENSE.search(tensor.name)
+            and (found := _LAYER.search(tensor.name))
+        }
+        heads = self._integer("num_attention_heads")
+        kv_heads = self._integer("num_key_value_heads") or heads
+        width = self._integer("hidden_size")
+        head = self._integer("head_dim") or (width // heads if width and heads else None)
+        kinds = config.get("layer_types")
+        slides = (
+            set(kinds) - {"full_attention", "linear_attention"}
+            if isinstance(kinds, list)
+            else config.get("sliding_window") and config.get("use_sliding_window", True)
+        )
+        if not (layers and kv_heads and head) or slides or self._first("kv_lora_rank"):
+            return None
+        return len(layers) * kv_heads * head * 2 * F16_BYTES
+
+    def _first(self, *keys: str) -> int | None:
+        return next((value for key in keys if (value := self._integer(key))), None)
+
+    def _integer(self, key: str) -> int | None:
+        value = self._config.get(key)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return value if is_count else None
+
+
+def _layers(mtp: Sequence[Tensor]) -> int:
+    """MTP layers that are there: each a number, or one where the names have none."""
+    found = {layer.group(1) for tensor in mtp if (layer := _MTP_LAYER.search(tensor.name))}
+    return len(found) or min(len(mtp), 1)
