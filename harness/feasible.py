@@ -11,6 +11,8 @@ from runners.base.contract import Missing, Runner
 from runners.base.speculation import PLAIN, parts_of
 from runners.base.support import MethodSupport
 
+PLAIN_WORD = "plain"
+
 Supports = Mapping[str, MethodSupport]
 
 
@@ -48,7 +50,7 @@ def _judged(
     arm: Arm, supports: Supports | None, shelf: Shelf, reasons: dict[Arm, str | None]
 ) -> Arm:
     asked = arm.draft_tokens
-    if asked is None:
+    if asked is None or arm.impossible is not None:
         return arm
     fixed = 0
     if supports is not None and arm.model is not None:
@@ -89,17 +91,26 @@ def _one(arm: Arm, found: Sequence[Arm]) -> Arm:
 def left_out(arms: Iterable[Arm]) -> list[str]:
     """A line for everything that cannot work: 'mtp k=2, 4: target.gguf holds no MTP heads; …'.
 
-    Where the arms have several runners it begins with the one that is meant.
+    Where the arms have several runners it begins with the one that is meant, which stands alone
+    where nothing of it can work, for one reason.
     """
     arms = list(arms)
-    several_runners = len({arm.runner for arm in arms}) > 1
+    of_runner: dict[str, set[str | None]] = {}
+    for arm in arms:
+        of_runner.setdefault(arm.runner, set()).add(arm.impossible)
     lengths: dict[tuple[str, str], list[int]] = {}
     for arm in arms:
-        if arm.impossible is not None and arm.draft_tokens is not None:
-            what = arm.method if arm.synthetic is None else f"{arm.method} {arm.synthetic.label}"
-            what = f"{arm.runner}, {what}" if several_runners else what
-            lengths.setdefault((what, arm.impossible), []).append(arm.draft_tokens)
-    return [
-        f"{what} k={', '.join(map(str, dict.fromkeys(numbers)))}: {reason}"
-        for (what, reason), numbers in lengths.items()
-    ]
+        if arm.impossible is None:
+            continue
+        parts = [arm.runner] if len(of_runner) > 1 else []
+        if not parts or len(of_runner[arm.runner]) > 1:
+            what = PLAIN_WORD if arm.draft_tokens is None else arm.method
+            parts.append(what if arm.synthetic is None else f"{what} {arm.synthetic.label}")
+        numbers = lengths.setdefault((", ".join(parts), arm.impossible), [])
+        if arm.draft_tokens is not None and (len(of_runner) == 1 or len(parts) > 1):
+            numbers.append(arm.draft_tokens)
+    return [f"{what}{_lengths(numbers)}: {reason}" for (what, reason), numbers in lengths.items()]
+
+
+def _lengths(numbers: Sequence[int]) -> str:
+    return f" k={', '.join(map(str, dict.fromkeys(numbers)))}" if numbers else ""

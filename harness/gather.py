@@ -9,6 +9,8 @@ from typing import Any
 
 from harness.defaults import with_defaults
 from harness.suite import (
+    PROGRAM_FLAGS,
+    Location,
     Suite,
     SuiteError,
     Value,
@@ -16,13 +18,10 @@ from harness.suite import (
     place_of,
     shown_flag,
 )
-from harness.suite_file import anchored_path, anchored_program, anchored_workloads, read_suite
+from harness.suite_file import anchored_program, anchored_workloads, model_of_flags, read_suite
 from harness.suite_values import shown
 from runners.base.contract import Runner, UsageError
 from runners.registry import KINDS, make_runner
-
-PROGRAM_FLAGS = {"llama_server": "llama.cpp", "mlx": "mlx"}
-"""Flag that names a program -> the runner that it is a program of."""
 
 
 def gather(
@@ -49,45 +48,75 @@ def gather(
     # Paths absolute, so that --resume finds them from any folder.
     for key in ("model", "draft_model"):
         if key in flags:
-            settings[key] = anchored_path(Path.cwd(), flags[key], shown_flag(key))
+            paths = (flags[key],) if isinstance(flags[key], str) else flags[key]
+            settings[key] = model_of_flags(Path.cwd(), paths, shown_flag(key))
     if "workloads" in flags:
         settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
     where = "" if suite_file is None else str(suite_file)
+    flagged: set[Location] = {(name,) for name in flags}
     programs = {flag: kind for flag, kind in PROGRAM_FLAGS.items() if flag in flags}
     for flag, kind in programs.items():
         program = anchored_program(Path.cwd(), flags[flag], shown_flag(flag))
-        build = {"runner": kind, "program": program}
-        settings["runners"] = {**_table(settings, "runners", where), kind: build}
-    given_args = dict(_runner_arg(text) for text in runner_args)
-    if given_args:
-        settings["args"] = {**_table(settings, "args", where), **given_args}
-    flagged = {*((name,) for name in flags), *(("args", name) for name in given_args)}
-    flagged.update(("runners", kind) for kind in programs.values())
+        _set(settings, ("runners", kind, "program"), program, where)
+        flagged.add(("runners", kind, "program"))
+    given = [_runner_arg(text) for text in runner_args]
+    if any(name is not None for name, _, _ in given):
+        _check_names(given, make_suite(settings, where, flagged))
+    for name, option, values in given:
+        at = ("args", option) if name is None else ("runners", name, "args", option)
+        _set(settings, at, values, where)
+        flagged.add(at)
     # Validated once before the defaults, which must be able to rely on the types.
     checked = make_suite(settings, where, flagged)
     _check_builds(checked, where)
-    names = [checked.runner, *(arm.runner for arm in checked.arm if arm.runner is not None)]
-    runners = {name: _runner(name, checked) for name in names}
+    runners = {name: _runner(name, checked) for name in _names(checked)}
     for flag, kind in programs.items():
         if kind not in runners:
             raise SuiteError(
                 f"{shown_flag(flag)} is for the runner {kind}, which nothing here uses"
             )
     if base is None:
-        settings = with_defaults(settings, runners[checked.runner])
+        settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
     return make_suite(settings, where, flagged), runners
 
 
-def _table(settings: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    """What the file has under `key`.
+def _names(suite: Suite) -> list[str]:
+    """Every runner that a suite names, the suite's own first."""
+    return list(dict.fromkeys((*suite.runner, *(name for arm in suite.arm for name in arm.runner))))
+
+
+def _set(settings: dict[str, Any], at: Sequence[str], value: object, where: str) -> None:
+    """Set what a flag says, in the tables of the file, which themselves stay as they are.
 
     Raises:
-        SuiteError: it is no table.
+        SuiteError: the file has something else than a table there.
     """
-    table = settings.get(key, {})
-    if not isinstance(table, Mapping):
-        raise SuiteError(f"{where}: {key}: expected a table, not {shown(table)}")
-    return table
+    table = settings
+    for end, key in enumerate(at[:-1], start=1):
+        inner = table.get(key, {})
+        if not isinstance(inner, Mapping):
+            place = place_of(tuple(at[:end]))
+            raise SuiteError(f"{where}: {place}: expected a table, not {shown(inner)}")
+        table[key] = dict(inner)
+        table = table[key]
+    table[at[-1]] = value
+
+
+def _check_names(given: Sequence[tuple[str | None, str, object]], suite: Suite) -> None:
+    """Refuse options for runners that nothing uses.
+
+    Raises:
+        SuiteError: says which.
+    """
+    names = _names(suite)
+    for name, option, _ in given:
+        if name is not None and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise SuiteError(
+                f"--runner-arg {name}:{option}: there is no runner {shown(name)} in this sweep; "
+                f"{hint}it has {', '.join(names)}"
+            )
 
 
 def _check_builds(suite: Suite, where: str) -> None:
@@ -99,6 +128,10 @@ def _check_builds(suite: Suite, where: str) -> None:
     for name, build in suite.runners.items():
         place = f"{where}: {place_of(('runners', name))}"
         if build.runner not in KINDS:
+            if build.runner == name:
+                raise SuiteError(
+                    f"{place}, runner: field required: which of {', '.join(KINDS)} it is"
+                )
             near = difflib.get_close_matches(build.runner.lower(), KINDS, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise SuiteError(
@@ -125,14 +158,21 @@ def _runner(name: str, suite: Suite) -> Runner:
     return make_runner(name)
 
 
-def _runner_arg(text: str) -> tuple[str, Value | tuple[Value, ...]]:
-    """'cache-type-k=f16,q8_0' -> ('cache-type-k', ('f16', 'q8_0')); a bare name is switched on."""
+def _runner_arg(text: str) -> tuple[str | None, str, Value | tuple[Value, ...]]:
+    """'vllm:dtype=auto,half' -> ('vllm', 'dtype', ('auto', 'half')).
+
+    No runner is every runner; an option without a value is switched on.
+    """
     name, equals, value = text.partition("=")
-    name = name.strip().lstrip("-")
-    if not name or (equals and not value.strip()):
-        raise SuiteError(f"--runner-arg {text!r}: expected NAME=VALUE, NAME=VALUE,VALUE or NAME")
+    runner, colon, option = name.partition(":") if ":" in name else ("", "", name)
+    option = option.strip().lstrip("-")
+    if not option or (equals and not value.strip()) or (colon and not runner.strip()):
+        raise SuiteError(
+            f"--runner-arg {text!r}: expected NAME=VALUE, NAME=VALUE,VALUE or NAME, and before "
+            "them RUNNER: if they are for one runner only"
+        )
     values = tuple(_value(part.strip()) for part in value.split(",")) if equals else (True,)
-    return name, values if len(values) > 1 else values[0]
+    return runner.strip() if colon else None, option, values if len(values) > 1 else values[0]
 
 
 def _value(text: str) -> Value:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
-from harness.models.errors import reading
+from harness.models.errors import ModelFileError, reading
 from harness.models.read import files_of
 from harness.plan import Plan
-from harness.records import Manifest, ModelInfo, PromptInfo, RunnerInfo
+from harness.records import Arm, Manifest, ModelInfo, PromptInfo, RunnerInfo
 from harness.suite import Suite
-from runners.base.contract import Missing, Runner, UsageError
+from runners.base.contract import Found, Missing, Runner, UsageError
 
 
 def version() -> str:
@@ -40,8 +40,12 @@ def make_manifest(
         UsageError: a runner is not installed.
         ModelFileError: a model cannot be read.
     """
-    used = dict.fromkeys(arm.runner for arm in plan.arms)
-    runner_infos = tuple(_runner_info(name, runners[name], plan.suite) for name in used)
+    needed = {arm.runner for arm in plan.measured}
+    runner_infos = tuple(
+        _runner_info(name, runners[name], plan.suite)
+        for name in dict.fromkeys(arm.runner for arm in plan.arms)
+        if name in needed or isinstance(runners[name].find(), Found)
+    )
     models = read_models(plan, runners, tell)
     machine = read_machine()
     if measure:
@@ -73,26 +77,35 @@ def read_models(
 ) -> tuple[ModelInfo, ...]:
     """Facts, hash and size of every model that an arm names, over all files of it.
 
+    Models that cannot be read are left out where no arm that can work needs them.
+
     Raises:
         ModelFileError: missing, no model file, or cut off.
     """
-    paths = dict.fromkeys(
-        path
-        for arm in plan.arms
-        if runners[arm.runner].packagings
-        for path in (arm.model, arm.draft_model)
-        if path is not None
-    )
-    facts = {path: plan.shelf.file(path).facts for path in paths}
+    arms = [arm for arm in plan.arms if runners[arm.runner].packagings]
+    needed = set(_paths(arm for arm in arms if arm.impossible is None))
+    facts = {}
+    for path in _paths(arms):
+        try:
+            facts[path] = plan.shelf.file(path).facts
+        except ModelFileError:
+            if path in needed:
+                raise
     infos = []
-    for path in paths:
+    for path, own in facts.items():
         tell(f"hashing {Path(path).name}")
         files = files_of(Path(path))
         with reading(Path(path)):
             digest = _hash(files)
             size = sum(file.stat().st_size for file in files)
-        infos.append(ModelInfo(path=path, sha256=digest, size=size, facts=facts[path]))
+        infos.append(ModelInfo(path=path, sha256=digest, size=size, facts=own))
     return tuple(infos)
+
+
+def _paths(arms: Iterable[Arm]) -> list[str]:
+    """Every model and draft model, once."""
+    paths = dict.fromkeys(path for arm in arms for path in (arm.model, arm.draft_model))
+    return [path for path in paths if path is not None]
 
 
 def _hash(files: Sequence[Path]) -> str:
@@ -125,6 +138,12 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         for p in old.prompts
         if prompts.get((p.workload, p.id)) != p.sha256
     ]
+    reasons = {arm.id: arm.impossible for arm in new.arms}
+    found += [
+        f"{arm.id}: {_possible(arm.impossible)}, now {_possible(reasons[arm.id])}"
+        for arm in old.arms
+        if reasons.get(arm.id, arm.impossible) != arm.impossible
+    ]
     versions = {runner.name: runner.version for runner in new.runners}
     found += [
         f"{runner.name} was {runner.version}, is now {versions[runner.name]}"
@@ -139,6 +158,10 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
             f"{old.decodebench} that began it"
         )
     return found
+
+
+def _possible(reason: str | None) -> str:
+    return "it could be measured" if reason is None else f"it could not be measured ({reason})"
 
 
 def _shown(value: object) -> str:

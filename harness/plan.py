@@ -8,11 +8,13 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from harness.arms import make_arms
 from harness.feasible import left_out
 from harness.models.shelf import Shelf
 from harness.records import Arm, launches_of
+from harness.refusals import check
 from harness.suite import Suite, SuiteError
 from runners.base.contract import LaunchSpec, Runner
 from runners.base.speculation import Speculation
@@ -104,7 +106,11 @@ class Plan:
         """Hash of all that makes two plans the same; `models` are path -> SHA-256."""
         parts = [
             # Without defaults, so that a new field of arms does not make another plan.
-            *(arm.model_dump_json(exclude_defaults=True) for arm in self.arms),
+            # Nor with what follows from the rest.
+            *(
+                arm.model_dump_json(exclude_defaults=True, exclude={"counterpart"})
+                for arm in self.arms
+            ),
             *(f"{p.workload}/{p.id}/{p.sha256}" for p in self.prompts),
             *(f"{path}={digest}" for path, digest in sorted(models.items())),
             f"{self.suite.max_tokens} {self.suite.repeats} {self.suite.temperature}",
@@ -117,20 +123,30 @@ def make_plan(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf | None =
     """Lay out a suite; `runners` holds every runner that it names, `shelf` its model files.
 
     Raises:
-        SuiteError: nothing to speculate with, too many arms, no way of speculating can work.
+        SuiteError: nothing to speculate with, too many arms, nothing that was asked for can work.
         WorkloadError: a workload cannot be loaded.
-        ModelFileError: a model cannot be read.
+        ModelFileError: a model can no longer be read.
         UsageError: a runner refuses an option, a value or a method.
     """
     shelf = shelf or Shelf()
     prompts = _prompts(suite)
     arms = make_arms(suite, runners, shelf)
     plan = Plan(suite, arms, prompts, _context(prompts, suite.max_tokens), shelf)
+    if not plan.measured:
+        _nothing_left(arms)
     for arm in plan.measured:
-        runners[arm.runner].check(plan.spec(arm))
-    if all(arm.is_plain for arm in plan.measured) and (lines := left_out(arms)):
+        check(plan.spec(arm), arm.runner, suite, runners)
+    if all(arm.is_plain for arm in plan.measured) and not all(arm.is_plain for arm in arms):
+        lines = left_out(arms)
         raise SuiteError("\n".join(["no way of speculating that was asked for can work", *lines]))
     return plan
+
+
+def _nothing_left(arms: Sequence[Arm]) -> NoReturn:
+    reasons = list(dict.fromkeys(str(arm.impossible) for arm in arms))
+    if len(reasons) == 1:
+        raise SuiteError(reasons[0])
+    raise SuiteError("\n".join(["nothing that was asked for can be measured", *left_out(arms)]))
 
 
 def _prompts(suite: Suite) -> tuple[Prompt, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,10 +17,12 @@ from pydantic import (
     model_validator,
 )
 
+from harness.packagings import TAGS, ModelSetting, Packagings
 from harness.suite_values import (
     argument,
     known_method,
     listed,
+    named_once,
     numbers,
     parse_synthetic,
     prompt_count,
@@ -51,6 +52,7 @@ DraftTokens = Annotated[
 ]
 MaxTokens = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(numbers)]
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
+RunnerNames = Annotated[tuple[str, ...], BeforeValidator(named_once)]
 BuildName = Annotated[str, Field(pattern=NAME)]
 Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(prompt_count)]
@@ -64,9 +66,12 @@ class RunnerSpec(_Strict):
     """One `[runners.NAME]` of a suite file: a build of a runner, for arms to name."""
 
     runner: str
-    """The kind: 'llama.cpp', …"""
-    program: str = Field(min_length=1)
-    """The binary or command: a path, or a name to be found on PATH."""
+    """The kind: 'llama.cpp', … In a suite file it may be left away where NAME is one."""
+    program: str | None = Field(default=None, min_length=1)
+    """The binary, the Python of an environment or a whole command: a path, or a name to be found
+    on PATH. None: what is found here."""
+    args: Arguments = {}
+    """Options for this runner alone, on top of the suite's."""
 
 
 class ArmSpec(_Strict):
@@ -74,9 +79,10 @@ class ArmSpec(_Strict):
 
     method: str = PLAIN
     draft_tokens: DraftTokens = ()
-    draft_model: Path | None = None
-    runner: str | None = None
-    model: Path | None = None
+    draft_model: ModelSetting | None = None
+    runner: RunnerNames = ()
+    """Those of the suite, if none is named."""
+    model: ModelSetting | None = None
     args: Arguments = {}
     synthetic_acceptance: Synthetic = ()
 
@@ -95,11 +101,13 @@ class Suite(_Strict):
     """Everything a sweep needs. Relative paths of a suite file are relative to the file."""
 
     name: str = Field(default="sweep", pattern=NAME)
-    runner: str = "llama.cpp"
+    runner: RunnerNames = ("llama.cpp",)
+    """An arm that names none exists once for each of these; the first is what the others are set
+    beside."""
     runners: dict[BuildName, RunnerSpec] = {}
     """Builds by names of their own; 'llama.cpp' here takes the place of the one found."""
-    model: Path | None = None
-    draft_model: Path | None = None
+    model: ModelSetting | None = None
+    draft_model: ModelSetting | None = None
     methods: Words = ()
     draft_tokens: DraftTokens = (2, 4, 8)
     synthetic_acceptance: Synthetic = ()
@@ -122,7 +130,17 @@ class Suite(_Strict):
     def _check_methods(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(known_method(method) for method in value)
 
-    @field_validator("workloads", "max_tokens", "draft_tokens")
+    @field_validator("runners", mode="before")
+    @classmethod
+    def _named_like_a_kind(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: {"runner": name, **build} if isinstance(build, Mapping) else build
+            for name, build in value.items()
+        }
+
+    @field_validator("runner", "workloads", "max_tokens", "draft_tokens")
     @classmethod
     def _not_empty(cls, value: tuple[object, ...]) -> tuple[object, ...]:
         if not value:
@@ -146,10 +164,10 @@ def make_suite(
     except ValidationError as error:
         lines: dict[str, str] = {}
         for fault in error.errors():
-            at = fault["loc"]
-            from_flag = not where or at[:1] in flagged or at[:2] in flagged
+            at = _location(fault)
+            from_flag = not where or any(at[:end] in flagged for end in range(1, len(at) + 1))
             place = _flag(at) if from_flag else f"{where}: {place_of(at)}"
-            line = f"{place}: {_words(fault['type'], fault)}"
+            line = f"{place}: {_words(at, fault)}"
             lines.setdefault(place, " ".join(line.splitlines()))
         told = list(lines.values())
         if len(told) > MOST_LINES:
@@ -158,15 +176,20 @@ def make_suite(
         raise SuiteError("\n".join(told)) from None
 
 
+def _location(fault: Any) -> Location:
+    """Where the user wrote what is wrong."""
+    return tuple(part for part in fault["loc"] if part not in TAGS and part != "[key]")
+
+
 def place_of(at: Location) -> str:
     """('arm', 0, 'draft_tokens', 2) -> '[[arm]] number 1, draft_tokens'."""
+    rest = f", {place_of(at[2:])}" if len(at) > 2 else ""
     if at[0] == "runners" and len(at) > 1:
-        key = at[2] if len(at) > 2 and at[2] != "[key]" else ""
-        return f"[runners.{shown_name(str(at[1]))}]{f', {key}' if key else ''}"
+        return f"[runners.{shown_name(str(at[1]))}]{rest}"
     if at[0] == "arm" and len(at) > 1 and isinstance(at[1], int):
-        rest = f", {place_of(at[2:])}" if len(at) > 2 else ""
         return f"[[arm]] number {at[1] + 1}{rest}"
-    return f"args, {at[1]}" if at[0] == "args" and len(at) > 1 else str(at[0])
+    inside = at[0] in ("args", "model", "draft_model") and len(at) > 1
+    return f"{at[0]}, {at[1]}" if inside else str(at[0])
 
 
 def shown_name(name: str) -> str:
@@ -174,8 +197,10 @@ def shown_name(name: str) -> str:
     return name if re.fullmatch(NAME, name) else shown(name)
 
 
+PROGRAM_FLAGS = {"llama_server": "llama.cpp", "mlx": "mlx", "vllm": "vllm"}
+"""Flag that names a program -> the runner that it is a program of."""
+
 _FLAGS = {
-    "runners": "--llama-server",
     "methods": "--method",
     "workloads": "--workload",
     "args": "--runner-arg",
@@ -193,18 +218,19 @@ def shown_flag(name: str) -> str:
 def _flag(at: Location) -> str:
     """('args', 'threads') -> '--runner-arg threads'."""
     name = str(at[0])
-    if at[:2] == ("runners", "mlx"):
-        return "--mlx"
+    if name == "runners" and len(at) > 1:
+        if at[2:3] == ("args",):
+            return f"--runner-arg {':'.join(str(part) for part in (at[1], *at[3:4]))}"
+        return next((shown_flag(f) for f, kind in PROGRAM_FLAGS.items() if kind == at[1]), name)
     flag = _FLAGS.get(name, shown_flag(name))
     return f"{flag} {at[1]}" if name == "args" and len(at) > 1 else flag
 
 
-def _words(kind: str, fault: Any) -> str:
+def _words(at: Location, fault: Any) -> str:
+    kind = fault["type"]
     if kind == "extra_forbidden":
-        tables: Mapping[object, type[BaseModel]] = {"arm": ArmSpec, "runners": RunnerSpec}
-        inside = len(fault["loc"]) > 1
-        known = (tables.get(fault["loc"][0], Suite) if inside else Suite).model_fields
-        key = str(fault["loc"][-1])
+        key = str(at[-1])
+        known = _table_of(at[:-1]).model_fields
         near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         return f"unknown key; {hint}"
@@ -213,3 +239,11 @@ def _words(kind: str, fault: Any) -> str:
     message = str(fault["msg"])
     message = message[:1].lower() + message[1:]
     return f"{message}, not {shown(fault.get('input'))}"
+
+
+def _table_of(at: Location) -> type[BaseModel]:
+    """What stands at a place where a key is unknown."""
+    if at and at[-1] in ("model", "draft_model"):
+        return Packagings
+    tables: Mapping[object, type[BaseModel]] = {"arm": ArmSpec, "runners": RunnerSpec}
+    return tables.get(at[0], Suite) if at else Suite

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.suite import SuiteError, place_of
 from harness.suite_values import listed, shown
+from runners.base.packaging import packaging_of
 from workloads.prompts import names as packaged
 
 
@@ -37,8 +39,8 @@ def _anchored(folder: Path, data: Mapping[str, Any], place: str) -> dict[str, An
     """The file's tables with its paths made absolute: they are relative to the file."""
     moved = dict(data)
     for key in ("model", "draft_model"):
-        if isinstance(moved.get(key), str):
-            moved[key] = anchored_path(folder, moved[key], f"{place}: {key}")
+        if key in moved:
+            moved[key] = _anchored_model(folder, moved[key], f"{place}: {key}")
     if isinstance(moved.get("runners"), dict):
         moved["runners"] = {
             name: _with_anchored_program(folder, build, f"{place}: {place_of(('runners', name))}")
@@ -68,6 +70,43 @@ def anchored_path(folder: Path, path: str, place: str) -> str:
         raise SuiteError(f"{place}: {shown(path)}: {str(error).rstrip('.')}") from None
 
 
+def _anchored_model(folder: Path, model: object, place: str) -> object:
+    if isinstance(model, str):
+        return anchored_path(folder, model, place)
+    if not isinstance(model, dict):
+        return model
+    return {
+        packaging: anchored_path(folder, path, f"{place}, {packaging}")
+        if isinstance(path, str)
+        else path
+        for packaging, path in model.items()
+    }
+
+
+def model_of_flags(folder: Path, paths: Sequence[str], flag: str) -> str | dict[str, str]:
+    """One path as it is, made absolute; several by the packaging of what lies there.
+
+    Raises:
+        SuiteError: nothing lies there, two of one packaging, or as `anchored_path`.
+    """
+    if len(paths) == 1:
+        return anchored_path(folder, paths[0], flag)
+    found: dict[str, str] = {}
+    for path in paths:
+        whole = anchored_path(folder, path, flag)
+        packaging = packaging_of(Path(whole))
+        if packaging is None:
+            raise SuiteError(f"{flag} {path}: neither a file nor a folder with a config.json")
+        if (other := found.get(packaging.value)) is not None:
+            raise SuiteError(
+                f"{flag} {other} and {flag} {path} are both {packaging.words}: give a model once "
+                "in each packaging; a suite file can say which is which, as in "
+                'model = { hf = "…", mlx = "…" }'
+            )
+        found[packaging.value] = path
+    return {packaging: anchored_path(folder, path, flag) for packaging, path in found.items()}
+
+
 def _with_anchored_program(folder: Path, build: object, place: str) -> object:
     if not (isinstance(build, dict) and isinstance(build.get("program"), str)):
         return build
@@ -77,11 +116,34 @@ def _with_anchored_program(folder: Path, build: object, place: str) -> object:
 def anchored_program(folder: Path, program: str, place: str) -> str:
     """A path as an absolute one; a bare name as it is, to be looked up on PATH.
 
+    Of a command of several words, those that are paths to something become absolute.
+
     Raises:
         SuiteError: as `anchored_path`.
     """
-    is_path = "/" in program or os.sep in program or program.startswith("~")
-    return anchored_path(folder, program, place) if is_path else program
+    if not _is_path(program):
+        return program
+    whole = anchored_path(folder, program, place)
+    if len(program.split()) == 1 or _exists(whole):
+        return whole
+    try:
+        words = shlex.split(program)
+    except ValueError:  # an apostrophe
+        return program
+    moved = [anchored_path(folder, word, place) if _is_path(word) else word for word in words]
+    kept = [new if _exists(new) else word for word, new in zip(words, moved, strict=True)]
+    return program if kept == words else shlex.join(kept)
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or os.sep in text or text.startswith("~")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long a name, a null character
+        return False
 
 
 def anchored_workloads(folder: Path, names: object) -> object:

@@ -57,6 +57,11 @@ def listed(value: object) -> object:
     return _once(value)
 
 
+def named_once(value: object) -> object:
+    """Names of runners: as `listed`, each once; nothing is none."""
+    return () if value is None else _once(listed(value))
+
+
 def prompt_count(value: object) -> object:
     number = value
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):

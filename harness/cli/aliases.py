@@ -27,6 +27,8 @@ class Alias:
     runner_arg: str | None = None
     """The name of the runner's option, where it is one."""
     note: str = ""
+    several: bool = False
+    """Whether the parameter is a list."""
 
     @property
     def name(self) -> str:
@@ -56,6 +58,7 @@ def _p_min(flag: str) -> Alias:
 ALIASES = (
     Alias("--mtp", "--method mtp", "method", switch="mtp"),
     Alias("--spec-type", "--method", "method"),
+    Alias("--spec-method", "--method", "method"),
     _draft_length("--draft-max"),
     _draft_length("--draft"),
     _draft_length(
@@ -65,8 +68,11 @@ ALIASES = (
     ),
     _draft_length("--spec-draft-n-max"),
     _draft_length("--num-speculative-tokens"),
-    Alias("--model-draft", "--draft-model", "draft_model"),
-    Alias("-md", "--draft-model", "draft_model"),
+    _draft_length("--spec-tokens"),
+    *(
+        Alias(flag, "--draft-model", "draft_model", several=True)
+        for flag in ("--model-draft", "-md", "--speculative-model", "--spec-model")
+    ),
     _p_min("--draft-p-min"),
     _p_min("--p-min"),
 )
@@ -113,9 +119,9 @@ def _translated(given: Mapping[str, Any], old: Mapping[Alias, str | bool]) -> di
             text = f"{alias.runner_arg}={text}"
             result[alias.parameter] = [*(result[alias.parameter] or []), text]
         elif alias.parameter == "method":
-            result["method"] = [_method(text) if alias.switch is None else text]
+            result["method"] = [_method_of(alias, text)]
         else:
-            result[alias.parameter] = text
+            result[alias.parameter] = [text] if alias.several else text
     return result
 
 
@@ -128,7 +134,15 @@ def _is_given(alias: Alias, given: Mapping[str, Any]) -> bool:
     return any(canonical(text.partition("=")[0]) == alias.runner_arg for text in value or [])
 
 
-def _method(spec_types: str) -> str:
+def _method_of(alias: Alias, text: str) -> str:
+    """Today's name of a method."""
+    if alias.flag == "--spec-type":
+        return _llama_cpp_method(text)
+    # vLLM's names are today's but for their dashes.
+    return text.strip().replace("_", "-")
+
+
+def _llama_cpp_method(spec_types: str) -> str:
     """'ngram-mod,draft-mtp', as llama.cpp names a chain -> 'ngram-mod+mtp'."""
     from runners.llama_cpp.methods import METHODS  # noqa: PLC0415
 

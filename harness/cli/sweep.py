@@ -32,11 +32,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Argument(metavar="SUITE.toml", help="A suite file; flags override it."),
     ] = None,
     runner: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="llama.cpp (the default), llama-cpp-python, mlx, mock, or a build that the suite "
-            "file names.",
+            metavar="NAME[,NAME]",
+            help="llama.cpp (the default), llama-cpp-python, vllm, mlx, mock, or a build that the "
+            "suite file names. Several are measured over the same prompts in one sweep, and set "
+            "beside the first.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -57,18 +58,32 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=WHAT,
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
+    vllm: Annotated[
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Model file (GGUF), or for mlx its folder. "
+            metavar="COMMAND",
+            help="vLLM: a `vllm` on PATH or at a path, the Python of an environment that has it, "
+            "or a whole command in quotes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="The model: a GGUF file, or the folder of a Hugging Face or MLX model. Once for "
+            "each packaging that the runners need: each takes the one that it reads. "
             "Default: the demo model, if it is installed.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     draft_model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Small model that drafts for it.", rich_help_panel=WHAT),
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Small model that drafts for it; also once for each packaging.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     method: Annotated[
         list[str] | None,
@@ -127,10 +142,11 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     runner_arg: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE[,VALUE]",
+            metavar="[RUNNER:]NAME=VALUE[,VALUE]",
             help="Any option of the runner by the runner's own name, as in "
             "cache-type-k=f16,q8_0 or spec-draft-p-min=0.6. Several values are swept, "
-            "crossed with everything else.",
+            "crossed with everything else. Of several runners it goes to each, or to one alone, "
+            "as in vllm:dtype=float32.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -213,14 +229,17 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
 
       bench sweep --model qwen-mtp.gguf --method mtp --runner-arg spec-draft-p-min=0,0.6
 
+      bench sweep --runner llama.cpp,vllm,mlx --model qwen.gguf --model Qwen3-8B
+
       bench sweep suite.toml --repeats 5 --dry-run
     """
     flags = {
-        "runner": runner,
+        "runner": _joined(runner),
         "llama_server": llama_server,
         "mlx": mlx,
-        "model": None if model is None else str(model),
-        "draft_model": None if draft_model is None else str(draft_model),
+        "vllm": vllm,
+        "model": _paths(model),
+        "draft_model": _paths(draft_model),
         "methods": _joined(method),
         "draft_tokens": draft_tokens,
         "synthetic_acceptance": synthetic_acceptance,
@@ -252,6 +271,10 @@ def _joined(values: list[str] | None) -> tuple[str, ...] | None:
     if values is None:
         return None
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _paths(given: list[Path] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(map(str, given))
 
 
 def _run(

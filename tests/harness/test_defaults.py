@@ -29,15 +29,15 @@ class Having(MockRunner):
         (("none", "ngram-mod", "ngram-simple", "mtp"), ("ngram-simple", "ngram-mod")),
         (("none", "ngram"), ("ngram",)),
         (None, ("ngram-simple", "ngram-mod")),
-        (("none", "mtp"), ("ngram-simple", "ngram-mod")),
+        (("none", "mtp"), ()),
     ],
 )
 def test_without_a_method_it_is_a_lookup_that_the_runner_has(
     methods: tuple[str, ...] | None, chosen: tuple[str, ...]
 ) -> None:
-    assert with_defaults({}, Having(methods))["methods"] == chosen
+    assert with_defaults({}, {"a": Having(methods)})["methods"] == chosen
 
 
 def test_a_draft_model_is_there_to_be_used() -> None:
     settings = {"draft_model": "small.gguf"}
-    assert with_defaults(settings, Having(("none", "ngram")))["methods"] == ("draft-model",)
+    assert with_defaults(settings, {"a": Having(("none", "ngram"))})["methods"] == ("draft-model",)

@@ -121,5 +121,24 @@ def test_lines_are_one_for_each_method_and_reason() -> None:
 
 
 def test_lines_name_the_runner_where_there_are_several() -> None:
-    arms = [make_arm("mtp", 2, runner="old", impossible="no heads"), make_arm("mtp", 2)]
+    arms = [
+        make_arm(runner="old"),
+        make_arm("mtp", 2, runner="old", impossible="no heads"),
+        make_arm("mtp", 2),
+    ]
     assert left_out(arms) == ["old, mtp k=2: no heads"]
+
+
+def test_a_runner_of_which_nothing_can_work_is_one_line() -> None:
+    old = [
+        make_arm(method, tokens, runner="old", impossible="no model")
+        for method, tokens in (("none", None), ("mtp", 2), ("mtp", 4))
+    ]
+    assert left_out([make_arm(), *old]) == ["old: no model"]
+    other = make_arm("eagle", 2, runner="old", impossible="another reason")
+    assert left_out([make_arm(), *old, other]) == [
+        "old, plain: no model",
+        "old, mtp k=2, 4: no model",
+        "old, eagle k=2: another reason",
+    ]
+    assert left_out(old) == ["plain: no model", "mtp k=2, 4: no model"]

@@ -90,7 +90,7 @@ def test_numbers_survive_being_written_down(numbers: list[int]) -> None:
         ({"methods": ["ngram-mod+mtp+ngram-cache"]}, "is longer than 2 methods"),
         ({"arm": [{"synthetic_acceptance": 2}]}, "an arm with synthetic_acceptance needs a"),
         ({"runners": {"a": 3}}, "[runners.a]: "),
-        ({"runners": {"a": {"program": "x"}}}, "[runners.a], runner: field required"),
+        ({"runners": {"a": {"progam": "x"}}}, "[runners.a], progam: unknown key"),
         ({"two\nlines": 1}, "two lines: unknown key"),
     ],
 )
@@ -332,6 +332,7 @@ def test_the_python_that_has_mlx_lm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
+        (('runner = "llama.cpp"\np', "p"), "[runners.old], runner: field required: which of"),
         (("llama.cpp", "lama.cpp"), "[runners.old], runner: there is no 'lama.cpp'; did you mean"),
         (("program", "progam"), "[runners.old], progam: unknown key; did you mean program?"),
         (('= "llama-server"', '= ""'), "[runners.on-path], program: "),

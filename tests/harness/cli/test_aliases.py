@@ -33,7 +33,7 @@ def suite_of(*arguments: str) -> tuple[dict[str, Any], str]:
     "flag",
     [
         *("--draft-max", "--draft", "--n-predict", "--spec-draft-n-max"),
-        "--num-speculative-tokens",
+        *("--num-speculative-tokens", "--spec-tokens"),
     ],
 )
 def test_lengths_of_drafts(flag: str) -> None:
@@ -56,7 +56,7 @@ def test_mtp_as_a_switch() -> None:
     assert said == "bench: --mtp is --method mtp here\n"
 
 
-@pytest.mark.parametrize("flag", ["--model-draft", "-md"])
+@pytest.mark.parametrize("flag", ["--model-draft", "-md", "--speculative-model", "--spec-model"])
 def test_draft_model(flag: str) -> None:
     suite, said = suite_of(flag, "small.gguf")
     assert suite["draft_model"] == str(Path.cwd() / "small.gguf")
