@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from harness.models.errors import printable
 from harness.models.facts import DrafterFacts
 from harness.models.read import ModelFile
+from harness.models.tokenizer_json import MOST_DIFFERENCE
 from harness.models.vocabulary import difference
 from runners.base.support import LengthLimit, MethodSupport, Need
 
 EAGLE3_LAYERS = 3
 """Layers of the target that llama.cpp has an EAGLE-3 draft read, neither more nor less."""
+
+NAMED_ALIKE = frozenset({"eagle", "eagle3", "medusa"})
+"""Architectures that draft by the method of their name."""
+
+FOLDER = "safetensors"
+"""What `ModelFacts.format` says of the folders of Hugging Face and MLX."""
 
 FIXED = "built into the runner"
 
@@ -85,6 +92,8 @@ def _longest(support: MethodSupport, files: Files) -> int | None:
     drafting = files.draft or files.target
     if support.limit is LengthLimit.CHAINED_HEADS:
         return drafting.facts.mtp_layers if drafting.facts.mtp_layers > 1 else None
+    if support.limit is LengthLimit.MEDUSA_HEADS and drafting.facts.drafter is not None:
+        return drafting.facts.drafter.heads
     if support.limit is LengthLimit.BLOCK and drafting.facts.drafter is not None:
         drafter = drafting.facts.drafter
         # A block begins with the token before the draft, whose own place drafts only in DSpark.
@@ -107,7 +116,11 @@ def _mtp_heads(files: Files, need: Need) -> str | None:
         return None
     if facts.mtp_declared:
         layers = "1 MTP layer" if facts.mtp_declared == 1 else f"{facts.mtp_declared} MTP layers"
-        what = f"names {layers}, but its heads were stripped: none of their tensors is in the file"
+        where = ("config.json names", "folder") if facts.format == FOLDER else ("names", "file")
+        what = (
+            f"{where[0]} {layers}, but its heads were stripped: none of their tensors is in the "
+            f"{where[1]}"
+        )
     else:
         what = "holds no MTP heads"
     return f"{files.target_name} {what}; needed is {need.value}"
@@ -124,10 +137,35 @@ def _draft_model(files: Files, need: Need) -> str | None:
     return None
 
 
+def _equal_sizes(files: Files, need: Need) -> str | None:
+    """vLLM's rule (`verify_equal_vocab_size_if_draft_model` in config/speculative.py)."""
+    if files.draft is None:
+        return _lacking(need)
+    sizes = (files.draft.facts.vocabulary, files.target.facts.vocabulary)
+    if 0 in sizes or sizes[0] == sizes[1]:
+        return None
+    return (
+        f"{files.draft_name} has a vocabulary of {sizes[0]:,} (vocab_size in config.json), "
+        f"{files.target_name} of {sizes[1]:,}; needed is {need.value}"
+    )
+
+
+def _state_drafter(architecture: str) -> Callable[[Files, Need], str | None]:
+    """EAGLE or Medusa: of the target they read the last hidden state alone."""
+
+    def check(files: Files, need: Need) -> str | None:
+        reason, drafter = _drafter(files, need, architecture)
+        return reason if drafter is None else _other_target(files, drafter)
+
+    return check
+
+
 def _eagle3_draft(files: Files, need: Need) -> str | None:
     reason, drafter = _drafter(files, need, "eagle3")
-    if drafter is None:
+    if drafter is None or files.draft is None:
         return reason
+    if files.draft.facts.format == FOLDER:
+        return _other_target(files, drafter) or _too_few_layers(files, drafter)
     if len(drafter.target_layers or ()) != EAGLE3_LAYERS:
         return (
             f"{files.draft_name} names {len(drafter.target_layers or ())} layers of its target in "
@@ -136,6 +174,39 @@ def _eagle3_draft(files: Files, need: Need) -> str | None:
     if drafter.target_width is None:
         return f"{files.draft_name} lacks the key eagle3.target_hidden_size"
     return _other_target(files, drafter)
+
+
+def _too_few_layers(files: Files, drafter: DrafterFacts) -> str | None:
+    """Fewer hidden states than the head joins: vLLM starts, and dies at its first request.
+
+    A layer that is named twice gives one state (`_set_aux_hidden_state_layers` in
+    model_executor/models/interfaces.py, vLLM 0.32).
+    """
+    depth = files.target.facts.layers
+    layers = drafter.target_layers
+    if drafter.target_states is None or (layers is None and not depth):
+        return None
+    read = default_layers(depth) if layers is None else layers
+    found = {layer for layer in read if 0 <= layer <= depth}
+    if len(found) == drafter.target_states:
+        return None
+    numbers = ", ".join(str(layer) for layer in read)
+    if layers is None:
+        named = (
+            f"does not name the layers of its target, and those read by default of "
+            f"{files.target_name}, which has {depth}, are {numbers}"
+        )
+    else:
+        named = f"names the layers {numbers} of its target"
+    return f"{files.draft_name} {named}: {len(found)} different, it needs {drafter.target_states}"
+
+
+def default_layers(depth: int) -> tuple[int, ...]:
+    """What vLLM takes where an EAGLE-3 head names no layers of a target of `depth` layers.
+
+    `get_eagle3_default_aux_hidden_state_layers` in model_executor/models/interfaces.py.
+    """
+    return (2, depth // 2, depth - 3)
 
 
 def _dflash_draft(files: Files, need: Need) -> str | None:
@@ -162,6 +233,9 @@ def _dspark_draft(files: Files, need: Need) -> str | None:
 _CHECKS: Mapping[Need, Callable[[Files, Need], str | None]] = {
     Need.MTP_HEADS: _mtp_heads,
     Need.DRAFT_MODEL: _draft_model,
+    Need.EQUAL_SIZES: _equal_sizes,
+    Need.EAGLE_DRAFT: _state_drafter("eagle"),
+    Need.MEDUSA_HEADS: _state_drafter("medusa"),
     Need.EAGLE3_DRAFT: _eagle3_draft,
     Need.DFLASH_DRAFT: _dflash_draft,
     Need.DSPARK_DRAFT: _dspark_draft,
@@ -178,7 +252,7 @@ def _drafter(files: Files, need: Need, architecture: str) -> tuple[str | None, D
             f"{files.draft_name} is of the architecture {facts.architecture!r:.40}, "
             f"not {architecture!r}; needed is {need.value}"
         ), None
-    if facts.drafter.target_layers is None:
+    if facts.drafter.target_layers is None and facts.format != FOLDER:
         return f"{files.draft_name} lacks the key {architecture}.target_layers", None
     return None, facts.drafter
 
@@ -193,12 +267,29 @@ def _other_target(files: Files, drafter: DrafterFacts) -> str | None:
             f"{drafter.target_width} numbers, those of {files.target_name} have {target.width}"
         )
     last = max(drafter.target_layers or (0,))
-    if last > target.layers + target.mtp_declared:
+    deepest = target.layers + (0 if target.format == FOLDER else target.mtp_declared)
+    if last > deepest:
         return (
             f"{files.draft_name} was made for another target: it reads layer {last}, "
             f"{files.target_name} has {target.layers}"
         )
-    return None
+    return _other_tokens(files)
+
+
+def _other_tokens(files: Files) -> str | None:
+    """Of a drafter in a folder, which has no tokens of its own: at least as many as the target.
+
+    The same width and depth do not make it the same target. Up to padding, that is.
+    """
+    if files.draft is None or files.draft.facts.format != FOLDER:
+        return None
+    sizes = (files.draft.facts.vocabulary, files.target.facts.vocabulary)
+    if 0 in sizes or abs(sizes[0] - sizes[1]) <= MOST_DIFFERENCE:
+        return None
+    return (
+        f"{files.draft_name} was made for another target: for a vocabulary of {sizes[0]:,}, "
+        f"that of {files.target_name} has {sizes[1]:,}"
+    )
 
 
 def _lacking(need: Need) -> str:
@@ -212,8 +303,8 @@ def _drafts_by(draft: ModelFile) -> str | None:
         return "mtp"
     if facts.drafter is None:
         return None
-    if facts.architecture == "eagle3":
-        return "eagle3"
+    if facts.architecture in NAMED_ALIKE:
+        return facts.architecture
     return "dspark" if facts.drafter.markov_head else "dflash"
 
 

@@ -11,7 +11,7 @@ from harness.models.folder_facts import folder_facts
 from harness.models.gguf import model_files, read_model
 from harness.models.gguf_facts import gguf_facts
 from harness.models.safetensors import folder_files, is_model_folder
-from harness.models.vocabulary import Vocabulary, vocabulary_of
+from harness.models.vocabulary import Vocabulary, folder_vocabulary, vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def read_model_file(path: Path) -> ModelFile:
     """Read a model's header. Of a split GGUF file, any part stands for all of them.
 
     A folder with a config.json is a model of Hugging Face or MLX; of its vocabulary nothing is
-    claimed.
+    claimed where it has no tokenizer.json.
 
     Raises:
         ModelFileError: missing, not a model file, or truncated.
@@ -40,8 +40,7 @@ def read_model_file(path: Path) -> ModelFile:
         )
     if is_folder:
         facts = folder_facts(path)
-        unknown = Vocabulary(path, None, facts.vocabulary, None, None, None, None, None)
-        return ModelFile(path, facts, unknown)
+        return ModelFile(path, facts, folder_vocabulary(path, facts.vocabulary))
     header = read_model(path)
     first = model_files(path)[0]
     return ModelFile(path, gguf_facts(header, shown(path)), vocabulary_of(first, header))

@@ -1,7 +1,8 @@
 """Whether a draft model's tokens are the target's, by the rule that llama.cpp holds them to.
 
 The rule is `common_speculative_are_compatible` in common/speculative.cpp; what a file leaves unsaid
-is completed as `llama_vocab::impl::load` in src/llama-vocab.cpp does it. Both as of b11434.
+is completed as `llama_vocab::impl::load` in src/llama-vocab.cpp does it. Both as of b11434. That is
+for GGUF: two folders are compared by their tokenizer.json.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.models.errors import printable, reading
+from harness.models.errors import reading
 from harness.models.gguf import Header, Strings
+from harness.models.tokenizer_json import (
+    MOST_DIFFERENCE,
+    TOKENIZER,
+    shown_text,
+    token_difference,
+)
 
-MOST_DIFFERENCE = 128
-"""Tokens by which the sizes may differ."""
 FIRST_COMPARED = 5
 """The texts of the ids before this one may differ."""
-LONGEST_SHOWN = 24
-"""Characters of a token's text in a message."""
 
 _KINDS = {
     "no_vocab": "NONE",
@@ -71,6 +74,8 @@ class Vocabulary:
     eos: int | None
     texts: Strings | None
     """Where the texts lie; they are read only when two vocabularies are compared."""
+    tokenizer: Path | None = None
+    """The tokenizer.json of a folder, likewise."""
 
 
 def vocabulary_of(path: Path, header: Header) -> Vocabulary:
@@ -105,6 +110,13 @@ def vocabulary_of(path: Path, header: Header) -> Vocabulary:
     )
 
 
+def folder_vocabulary(path: Path, size: int) -> Vocabulary:
+    """The vocabulary of a model folder whose config.json says `size`."""
+    tokenizer = path / TOKENIZER
+    found = tokenizer if tokenizer.is_file() else None
+    return Vocabulary(path, None, size, None, None, None, None, None, found)
+
+
 def _added(kind: str | None, pre: str) -> tuple[bool | None, bool | None]:
     if kind != "BPE":
         return _ADDED.get(kind or "", (None, None))
@@ -121,6 +133,8 @@ def difference(target: Vocabulary, draft: Vocabulary) -> str | None:
     Raises:
         ModelFileError: a file cannot be read any more.
     """
+    if target.tokenizer is not None and draft.tokenizer is not None:
+        return token_difference(target.tokenizer, draft.tokenizer)
     if target.kind is not None and draft.kind is not None and target.kind != draft.kind:
         return f"it is of type {draft.kind}, the target's of type {target.kind}"
     added = (
@@ -206,7 +220,4 @@ def _after(raw: bytes, where: Strings) -> bytes:
 
 
 def _shown(text: bytes) -> str:
-    """A token's text for a message of one line, with what a terminal acts on written out."""
-    said = text.decode("utf-8", errors="backslashreplace")
-    cut = said if len(said) <= LONGEST_SHOWN else f"{said[: LONGEST_SHOWN - 1]}…"
-    return f"'{printable(cut)}'"
+    return shown_text(text.decode("utf-8", errors="backslashreplace"))

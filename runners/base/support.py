@@ -14,6 +14,7 @@ class Need(Enum):
     """What a method cannot work without; the value is how a message says it."""
 
     DRAFT_MODEL = "a smaller model of the same vocabulary"
+    EQUAL_SIZES = "a draft model whose vocabulary is exactly as large as the target's"
     MTP_HEADS = "a model file that holds its MTP heads, or a file of them as draft model"
     EAGLE_DRAFT = "an EAGLE head made for the target"
     EAGLE3_DRAFT = "an EAGLE-3 draft model made for the target"
@@ -27,6 +28,7 @@ class LengthLimit(Enum):
 
     CHAINED_HEADS = "the model's chained MTP heads"
     """Only where a model has more than one: a single head is applied again and again."""
+    MEDUSA_HEADS = "the Medusa heads, each of which drafts one token"
     BLOCK = "the block that the draft model was trained on"
 
 
