@@ -58,11 +58,10 @@ def first_difference(tokens: Sequence[int], plain_tokens: Sequence[int]) -> Firs
     )
 
 
-def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
-    """Where an answer leaves plain's; None: nowhere that tells of other text.
+def parting(sample: Sample, plain: Sample, *, of_runners: bool = False) -> FirstDifference | None:
+    """Where an answer leaves plain's; None: nowhere, or only the limit of tokens cut one shorter.
 
-    Only the limit of tokens may have cut one shorter, or one of two runners leaves out the token
-    that ends the text.
+    Of two runners, one may leave out the token that ends a text: that is no difference either.
 
     Raises:
         ValueError: the tokens of one of them are not known.
@@ -76,7 +75,7 @@ def parting(sample: Sample, plain: Sample) -> FirstDifference | None:
     if shorter is None:
         return found
     # llama.cpp before June 2026 cuts a step at the limit and counts it whole.
-    if shorter.finish_reason == "length" or _only_the_end_more(sample, plain):
+    if shorter.finish_reason == "length" or (of_runners and _only_the_end_more(sample, plain)):
         return None
     return found
 
@@ -130,7 +129,7 @@ def forks_to_probe(
         for sample, plain in pairs(own, others):
             if plain is None or sample.tokens is None or plain.tokens is None:
                 continue
-            difference = parting(sample, plain)
+            difference = parting(sample, plain, of_runners=arm.is_plain)
             if difference is None:
                 continue
             place = fork_of(plain, difference)

@@ -82,6 +82,8 @@ class Probes:
 
     found: Mapping[Key, Probe]
     chosen: Collection[Key]
+    unchosen: str = f"a setting has at most {MOST_PROBES} probes on a workload"
+    """Why a place that was not chosen was not."""
 
 
 NO_PROBES = Probes({}, ())
@@ -93,14 +95,19 @@ def compare(
     *,
     temperature: float,
     probes: Probes = NO_PROBES,
+    of_runners: bool = False,
 ) -> Lossless:
-    """Hold each answer against the plain arm's of the same round, prompt and length."""
+    """Hold each answer against the plain arm's of the same round, prompt and length.
+
+    `of_runners`: the two arms are of two runners, which need not both tell the token that ends a
+    text.
+    """
     if temperature > 0:
         return not_comparable(f"sampled at temperature {temperature:g}, so answers differ anyway")
     paired = [(sample, other) for sample, other in pairs(samples, plain) if other is not None]
     if not paired:
         return not_comparable("no plain answer to the same prompt in the same round")
-    found = [_difference(sample, other, probes) for sample, other in paired]
+    found = [_difference(sample, other, probes, of_runners) for sample, other in paired]
     compared = [difference for difference in found if difference is not _UNKNOWN]
     if not compared:
         return not_comparable("neither tokens nor text hashes are exposed")
@@ -163,9 +170,9 @@ _SAME = _Difference()
 _UNKNOWN = _Difference()
 
 
-def _difference(sample: Sample, other: Sample, probes: Probes) -> _Difference:
+def _difference(sample: Sample, other: Sample, probes: Probes, of_runners: bool) -> _Difference:
     if sample.tokens is not None and other.tokens is not None:
-        found = parting(sample, other)
+        found = parting(sample, other, of_runners=of_runners)
         if found is None:
             return _SAME
         margin, reason = _margin(other, found, probes)
@@ -187,4 +194,4 @@ def _margin(
         return (margin_of(found, probe.top), None) if probe.top else (None, probe.reason)
     if key in probes.chosen:
         return None, "the run did not come to it"
-    return None, f"a setting has at most {MOST_PROBES} probes on a workload"
+    return None, probes.unchosen

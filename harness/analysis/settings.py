@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from harness.records import Arm
@@ -12,7 +12,8 @@ from harness.records import Arm
 def setting_names(arms: Sequence[Arm]) -> dict[str, str]:
     """Arm id -> a name that no other arm of the run has.
 
-    Runner, model and draft model are named only where the run has several of them.
+    Runner, model and draft model are named only where the run has several of them; a model in
+    several packagings is one.
     """
     names = {arm.id: _name(arm, arms) for arm in arms}
     uses = Counter(names.values())
@@ -28,10 +29,24 @@ def _name(arm: Arm, arms: Sequence[Arm]) -> str:
     parts = []
     if len({other.runner for other in arms}) > 1:
         parts.append(arm.runner)
-    if arm.model is not None and len({other.model for other in arms}) > 1:
+    if arm.model is not None and len(_distinct(arms, lambda other: other.model)) > 1:
         parts.append(PurePath(arm.model).name)
     parts.append(arm.label)
-    drafts = {other.draft_model for other in arms if other.draft_model is not None}
+    drafts = _distinct(arms, lambda other: other.draft_model) - {None}
     if arm.draft_model is not None and len(drafts) > 1:
         parts.append(f"draft {PurePath(arm.draft_model).name}")
     return " · ".join(parts)
+
+
+def _distinct(arms: Sequence[Arm], path_of: Callable[[Arm], str | None]) -> set[str | None]:
+    """The models that the arms name, where two packagings of one model count once.
+
+    An arm and its counterpart have the same models, so these are packagings of each other.
+    """
+    by_id = {arm.id: arm for arm in arms}
+    same = {
+        (arm.runner, path_of(arm)): path_of(by_id[arm.counterpart])
+        for arm in arms
+        if arm.counterpart in by_id
+    }
+    return {same.get((arm.runner, path_of(arm)), path_of(arm)) for arm in arms}

@@ -24,6 +24,29 @@ def test_what_differs_between_arms_is_named():
     }
 
 
+def test_a_model_in_several_packagings_is_one():
+    mlx = {"runner": "mlx", "model": "target-hf", "baseline": "m"}
+    arms = [
+        make_arm(),
+        make_arm("draft-model", 2),
+        make_arm(id="m", counterpart="none", **mlx),
+        make_arm("draft-model", 2, id="d", counterpart="draft-model-k2", **mlx).model_copy(
+            update={"draft_model": "draft-hf"}
+        ),
+        # Without a counterpart of its own, and of the same model.
+        make_arm("ngram", 3, id="n", **mlx),
+    ]
+    assert list(setting_names(arms).values()) == [
+        "llama.cpp · plain",
+        "llama.cpp · draft-model k=2",
+        "mlx · plain",
+        "mlx · draft-model k=2",
+        "mlx · ngram k=3",
+    ]
+    other = make_arm("ngram", 3, id="o", **{**mlx, "model": "other-hf"})
+    assert setting_names([*arms, other])["m"] == "mlx · target-hf · plain"
+
+
 def test_names_are_unique_even_for_arms_that_look_alike():
     arms = [make_arm(), make_arm(id="again")]
     assert setting_names(arms) == {"none": "plain (none)", "again": "plain (again)"}
