@@ -21,8 +21,6 @@ DEFAULT_STATES = 3
 
 _EAGLE_ARCHITECTURE = re.compile(r"EAGLEModel|Eagle\w+ForCausalLM|EagleDeepSeekMTPModel")
 _MEDUSA_TENSOR = re.compile(r"(?:medusa_heads\.|blocks\.)?(\d+)\.(?:layers\.)?\d+\.")
-_NESTED = ("model", "transformer_layer_config")
-"""Where a config.json of type 'eagle' or 'speculators' keeps the layer's sizes."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,6 @@ class Drafter:
 
 def drafter_of(config: Mapping[str, Any], tensors: Sequence[Tensor]) -> Drafter | None:
     """What the folder drafts by; None of a model of its own."""
-    for key in _NESTED:
-        if isinstance(nested := config.get(key), dict):
-            config = {**nested, **config}
     kind = _kind(config, tensors)
     if kind is None:
         return None
@@ -65,7 +60,9 @@ def _kind(config: Mapping[str, Any], tensors: Sequence[Tensor]) -> str | None:
         return EAGLE3
     if config.get("model_type") == "medusa" or "medusa_num_heads" in config:
         return MEDUSA
-    if any(_EAGLE_ARCHITECTURE.fullmatch(name) for name in names) or speculator == "eagle":
+    if EAGLE in (config.get("model_type"), speculator):
+        return EAGLE
+    if any(_EAGLE_ARCHITECTURE.fullmatch(name) for name in names):
         return EAGLE
     return _kind_by_tensors(tensors)
 

@@ -22,6 +22,8 @@ _MTP = re.compile(r"(?:^|\.)mtp[._]")
 """`mtp.layers.0.…` (Qwen), `model.mtp_layers.0.…` (MiMo), `model.mtp_block.0.…` (ERNIE)."""
 _MTP_LAYER = re.compile(r"(?:^|\.)(?:layers|mtp_layers|mtp_block)\.(\d+)\.")
 _OTHER_SENSE = re.compile(r"(?:^|\.)(vision|visual|audio|multi_modal|mm_)")
+_LAYER_CONFIGS = ("model", "transformer_layer_config")
+"""Where a config.json of type 'eagle' or 'speculators' keeps its layer's sizes."""
 MTP_KEYS = ("mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_modules")
 F16_BYTES = 2
 
@@ -39,10 +41,7 @@ class _Facts:
     """One configuration beside the tensors; of a model with other senses, its text part."""
 
     def __init__(self, folder: Folder) -> None:
-        text = folder.config.get("text_config")
-        self._config: Mapping[str, Any] = (
-            {**folder.config, **text} if isinstance(text, dict) else folder.config
-        )
+        self._config = _flat(folder.config)
         self._folder = folder
         self._tensors = folder.tensors
         self._layers = self._integer("num_hidden_layers") or 0
@@ -191,6 +190,16 @@ class _Facts:
         value = self._config.get(key)
         is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
         return value if is_count else None
+
+
+def _flat(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One level: what is said of the text goes before, what is said of a layer after the rest."""
+    text = config.get("text_config")
+    flat = {**config, **text} if isinstance(text, dict) else config
+    for key in _LAYER_CONFIGS:
+        if isinstance(layer := config.get(key), dict):
+            flat = {**layer, **flat}
+    return flat
 
 
 def _layers(mtp: Sequence[Tensor]) -> int:

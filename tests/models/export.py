@@ -10,6 +10,8 @@ from tests.models import gguf_files, hugging_face
 from tests.models.shape import (
     CHECKPOINT,
     DRAFT,
+    DRAFTERS,
+    EAGLE3_LAYERS,
     SPECIAL_TOKENS,
     TARGET,
     TOKENIZER,
@@ -17,6 +19,9 @@ from tests.models.shape import (
 )
 from tests.models.vocabulary import read_vocabulary
 from tests.models.weights import read_weights
+
+DEEP_LAYERS = (2, 16, 29)
+"""Those that an EAGLE-3 head for a target of 32 layers reads."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,19 @@ class Family:
     qwen3_hf: Path
     draft_hf: Path
     """Hugging Face directories of the first three."""
+    other_vocabulary_hf: Path
+    """Hugging Face directory of `other_vocabulary`."""
+    eagle_hf: Path
+    eagle3_hf: Path
+    medusa_hf: Path
+    """Hugging Face directories of drafters that read the hidden states of `qwen3_hf`."""
+    eagle3_shallow: Path
+    """`eagle3_hf` that says it reads layers of a target of 32: `qwen3_hf` has 3. A vLLM that is
+    given both starts, and dies at its first request."""
 
 
 def export(folder: Path) -> Family:
-    """Write all packagings, about 45 MB in a second, into `folder`, which is made if need be.
+    """Write all packagings, about 60 MB in a second, into `folder`, which is made if need be.
 
     Raises:
         FileExistsError: a packaging is there already.
@@ -55,6 +69,11 @@ def export(folder: Path) -> Family:
         qwen35_mtp_hf=folder / "qwen35-mtp-hf",
         qwen3_hf=folder / "qwen3-hf",
         draft_hf=folder / "draft-hf",
+        other_vocabulary_hf=folder / "other-vocabulary-hf",
+        eagle_hf=folder / "eagle-hf",
+        eagle3_hf=folder / "eagle3-hf",
+        medusa_hf=folder / "medusa-hf",
+        eagle3_shallow=folder / "eagle3-shallow-hf",
     )
     weights = read_weights(CHECKPOINT)
     target, mtp, draft = weights["target"], weights["mtp"], weights["draft"]
@@ -63,6 +82,13 @@ def export(folder: Path) -> Family:
     hugging_face.write_qwen35(family.qwen35_mtp_hf, TARGET, target, mtp)
     hugging_face.write_qwen3(family.qwen3_hf, TARGET, target)
     hugging_face.write_qwen3(family.draft_hf, DRAFT, draft)
+
+    drafters = read_weights(DRAFTERS)
+    hugging_face.write_eagle(family.eagle_hf, TARGET, drafters["eagle"])
+    hugging_face.write_eagle3(family.eagle3_hf, TARGET, drafters["eagle3"], EAGLE3_LAYERS)
+    hugging_face.write_eagle3(family.eagle3_shallow, TARGET, drafters["eagle3"], DEEP_LAYERS)
+    output = target["embed_tokens.weight"]
+    hugging_face.write_medusa(family.medusa_hf, TARGET, drafters["medusa"], output)
 
     gguf_files.write_qwen35(family.qwen35_mtp, TARGET, target, mtp, vocabulary)
     gguf_files.write_qwen35(family.stripped_mtp, TARGET, target, None, vocabulary)
@@ -73,6 +99,8 @@ def export(folder: Path) -> Family:
     order = (*range(special), *reversed(range(special, VOCABULARY)))
     other = draft | {"embed_tokens.weight": draft["embed_tokens.weight"][list(order)]}
     gguf_files.write_qwen3(family.other_vocabulary, DRAFT, other, vocabulary.reordered(order))
+    hugging_face.write_qwen3(family.other_vocabulary_hf, DRAFT, other)
+    hugging_face.reorder_tokens(family.other_vocabulary_hf, order)
     return family
 
 

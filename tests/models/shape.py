@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKPOINT = Path(__file__).with_name("checkpoint.safetensors")
+DRAFTERS = Path(__file__).with_name("drafters.safetensors")
 TOKENIZER = Path(__file__).with_name("tokenizer.json")
 
 VOCABULARY = 2048
@@ -44,3 +45,8 @@ class Shape:
 TARGET = Shape(hidden=192, feed_forward=512, layers=3, heads=3)
 """Its MTP head has one layer of the same shape."""
 DRAFT = Shape(hidden=128, feed_forward=256, layers=1, heads=2)
+
+EAGLE3_LAYERS = (1, 2, 3)
+"""Layers of the target after which the EAGLE-3 head reads the hidden state; 0: the embedding."""
+MEDUSA_HEADS, MEDUSA_LAYERS = 3, 2
+"""Heads, each for one place in the draft, and residual layers in each."""

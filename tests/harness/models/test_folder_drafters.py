@@ -1,0 +1,149 @@
+"""Folders that only draft are known by what published ones say of themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.models.facts import DrafterFacts, ModelFacts
+from harness.models.read import read_model_file
+from tests.harness.models.folders import Tensors, write
+from tests.models.export import Family
+from tests.models.shape import EAGLE3_LAYERS, MEDUSA_HEADS, TARGET
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "hidden_size": 32,
+    "vocab_size": 100,
+}
+EAGLE: Tensors = {
+    "embed_tokens.weight": ("F16", (100, 32)),
+    "fc.weight": ("F16", (32, 64)),
+    "layers.0.self_attn.k_proj.weight": ("F16", (32, 32)),
+}
+EAGLE3: Tensors = {
+    "d2t": ("F16", (40,)),
+    "fc.weight": ("F16", (32, 96)),
+    "lm_head.weight": ("F16", (40, 32)),
+    "midlayer.self_attn.k_proj.weight": ("F16", (32, 64)),
+}
+MEDUSA: Tensors = {
+    name: ("F16", (32, 32))
+    for head in range(3)
+    for name in (f"{head}.0.linear.weight", f"{head}.1.weight")
+}
+
+
+def facts(folder: Path, tensors: Tensors, **config: Any) -> ModelFacts:
+    return read_model_file(write(folder / "m", LLAMA | config, tensors)).facts
+
+
+def test_the_tiny_family(family: Family) -> None:
+    found = {
+        name: read_model_file(getattr(family, name)).facts
+        for name in ("eagle_hf", "eagle3_hf", "eagle3_shallow", "medusa_hf")
+    }
+    assert [f.architecture for f in found.values()] == ["eagle", "eagle3", "eagle3", "medusa"]
+    drafters = [f.drafter for f in found.values() if f.drafter is not None]
+    assert [drafter.target_width for drafter in drafters] == [TARGET.hidden] * 4
+    layers = [drafter.target_layers for drafter in drafters]
+    assert layers == [(), EAGLE3_LAYERS, (2, 16, 29), ()]
+    assert drafters[1].target_states == len(EAGLE3_LAYERS)
+    assert drafters[3].heads == MEDUSA_HEADS
+    assert {f.mtp_layers for f in found.values()} == {0}
+    for path in (family.qwen3_hf, family.qwen35_mtp_hf, family.draft_hf):
+        assert read_model_file(path).facts.drafter is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "config", "architecture"),
+    [
+        (EAGLE, {}, "eagle"),
+        ({}, {"model_type": "eagle", "architectures": ["EAGLEModel"]}, "eagle"),
+        ({}, {"architectures": ["EagleLlamaForCausalLM"]}, "eagle"),
+        (EAGLE3, {}, "eagle3"),
+        ({}, {"architectures": ["LlamaForCausalLMEagle3"]}, "eagle3"),
+        ({}, {"architectures": ["Eagle3Qwen3ForCausalLM"]}, "eagle3"),
+        ({}, {"architectures": [], "speculators_model_type": "eagle3"}, "eagle3"),
+        (MEDUSA, {"model_type": "medusa", "architectures": ["MedusaModel"]}, "medusa"),
+        (MEDUSA, {"model_type": None, "medusa_num_heads": 3}, "medusa"),
+        ({}, {"architectures": ["DFlashDraftModel"], "model_type": "qwen3"}, "dflash"),
+        ({}, {"architectures": ["Qwen3DSparkModel"]}, "dflash"),
+        # Models of their own.
+        ({}, {}, None),
+        ({}, {"architectures": ["Eagle2_5_VLForConditionalGeneration"]}, None),
+        ({"model.fc.weight": ("F16", (32, 64)), **EAGLE}, {}, None),
+    ],
+)
+def test_what_a_folder_drafts_by(
+    tmp_path: Path, tensors: Tensors, config: dict[str, Any], architecture: str | None
+) -> None:
+    norm: Tensors = {"norm.weight": ("F16", (32,))}
+    found = facts(tmp_path, tensors or norm, **config)
+    assert (found.drafter is None) == (architecture is None)
+    assert found.architecture == (architecture or "llama")
+
+
+def test_sizes_in_a_nested_configuration(tmp_path: Path) -> None:
+    config = {"model_type": "eagle", "model": LLAMA}
+    folder = write(tmp_path / "m", config, {"norm.weight": ("F16", (32,))})
+    assert read_model_file(folder).facts.drafter == DrafterFacts(target_width=32, target_layers=())
+
+
+@pytest.mark.parametrize(
+    ("config", "drafter"),
+    [
+        ({}, {"target_states": 3}),
+        (
+            {"eagle_config": {"eagle_aux_hidden_state_layer_ids": [1, 9, 17, 25]}},
+            {"target_layers": (1, 9, 17, 25), "target_states": 4},
+        ),
+        (
+            {"eagle_aux_hidden_state_layer_ids": [2, 16, 29], "target_hidden_size": 64},
+            {"target_layers": (2, 16, 29), "target_states": 3, "target_width": 64},
+        ),
+        ({"num_aux_hidden_states": 5}, {"target_states": 5}),
+        # gpt-oss-120b-Eagle3-v2 reads the last state alone.
+        ({"eagle_config": {"use_aux_hidden_state": False}}, {"target_layers": ()}),
+        ({"eagle_aux_hidden_state_layer_ids": ["2", None]}, {"target_states": 3}),
+    ],
+)
+def test_what_an_eagle3_head_reads(
+    tmp_path: Path, config: dict[str, Any], drafter: dict[str, Any]
+) -> None:
+    found = facts(tmp_path, EAGLE3, architectures=["LlamaForCausalLMEagle3"], **config).drafter
+    assert found == DrafterFacts(**{"target_width": 32, **drafter})
+
+
+@pytest.mark.parametrize(
+    ("config", "drafter"),
+    [
+        # Layers are counted from 0 there, so the state behind layer 1 is that of two layers.
+        (
+            {"block_size": 16, "dflash_config": {"target_layer_ids": [1, 9]}},
+            {"target_layers": (2, 10), "block_size": 16},
+        ),
+        (
+            {"speculators_model_type": "dflash", "aux_hidden_state_layer_ids": [2, 10]},
+            {"target_layers": (2, 10), "anchor_first": False},
+        ),
+        (
+            {"architectures": ["Qwen3DSparkModel"], "block_size": 7, "markov_rank": 256},
+            {"block_size": 7, "markov_head": True},
+        ),
+    ],
+)
+def test_blocks(tmp_path: Path, config: dict[str, Any], drafter: dict[str, Any]) -> None:
+    tensors: Tensors = {"layers.0.self_attn.k_proj.weight": ("F16", (32, 32))}
+    found = facts(tmp_path, tensors, **{"architectures": ["DFlashDraftModel"], **config}).drafter
+    assert found == DrafterFacts(**{"target_width": 32, **drafter})
+
+
+def test_a_drafter_reads_no_embedding_for_a_token(tmp_path: Path) -> None:
+    found = facts(tmp_path, EAGLE)
+    assert found.active_bytes == found.tensor_bytes - 100 * 32 * 2
