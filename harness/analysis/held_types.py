@@ -39,6 +39,19 @@ def weights_share(kind: str, facts: ModelFacts, options: Mapping[str, str]) -> f
     return 1.0 if own is None else _vllm_bytes(facts, options) / own
 
 
+def held_words(
+    kind: str, facts: ModelFacts, options: Iterable[tuple[str, OptionValue]]
+) -> str | None:
+    """The type of a model's weights: 'Q4_1'; 'F32 as bfloat16' where the runner casts them."""
+    own = facts.quantization
+    chosen = by_name(options).get("dtype", "auto")
+    if kind != "vllm" or own not in FILE_TYPES:
+        return own
+    if chosen != "auto":
+        return f"{own} as {chosen}"
+    return "F32 in a type of vLLM's choice" if own == "F32" else own
+
+
 def kv_bytes(kind: str, facts: ModelFacts, options: Mapping[str, str]) -> float:
     """Bytes of keys and values of one token of context.
 

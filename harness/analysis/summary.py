@@ -79,7 +79,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     for sample in sorted(run.samples, key=lambda sample: sample.sequence):
         samples[sample.arm, sample.workload, sample.max_tokens].append(sample)
     workloads = dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
-    probes = _probes(run)
+    probes = probes_of(run)
     return tuple(
         _summarise_trial(
             run,
@@ -101,7 +101,8 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     )
 
 
-def _probes(run: RunData) -> Probes:
+def probes_of(run: RunData) -> Probes:
+    """The probes of a run, and the places that it chose."""
     places = forks_to_probe(
         run.manifest.arms, run.samples, temperature=run.manifest.suite.temperature
     )

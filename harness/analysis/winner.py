@@ -107,7 +107,7 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
         if not _is_faster(winner, gains, len(ranked)):
             continue
         rivals = tuple(row for row in ranked if row is not winner and _is_rival(run, winner, row))
-        return contest(Outcome.SPECULATION, winner, rivals, _screen(gains))
+        return contest(Outcome.SPECULATION, winner, rivals, screen_of(gains))
     slower = all(
         row.speedup is not None and row.speedup.interval and row.speedup.interval.high < 1
         for row in ranked
@@ -115,7 +115,8 @@ def _decide(run: RunData, plain: TrialSummary, others: Sequence[TrialSummary]) -
     return contest(Outcome.PLAIN if slower else Outcome.UNPROVEN, ranked[0])
 
 
-def _screen(gains: Sequence[Sequence[float]]) -> str | None:
+def screen_of(gains: Sequence[Sequence[float]]) -> str | None:
+    """Why ratios, by round, are a screen and not a proof; None where they may be one."""
     pairs, rounds = sum(map(len, gains)), len(gains)
     if pairs < FEW_PAIRS:
         return f"only {pairs} pairs"

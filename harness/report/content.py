@@ -8,11 +8,18 @@ from dataclasses import dataclass
 
 from harness.analysis.ceilings import fits_cache
 from harness.analysis.lossless import NEAR_TIE
+from harness.analysis.side_by_side import (
+    SideBySide,
+    compare_runners,
+    other_prompts,
+    side_by_side,
+)
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import find_winners
 from harness.records import Launch, ModelInfo, Session
 from harness.report import numbers
-from harness.report.headlines import headline
+from harness.report.headlines import comparison_line, headline
+from harness.report.side_by_side import explanation, prompt_warning, side_remarks, side_table
 from harness.report.tables import (
     Table,
     detail_table,
@@ -44,16 +51,30 @@ class Command:
 
 
 @dataclass(frozen=True)
+class SideSection:
+    """Several runners beside each other; all of it empty where the run has none to compare."""
+
+    groups: tuple[SideBySide, ...]
+    """What all of its numbers come from."""
+    table: Table
+    explanation: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """The words and figures of a report; `rows` are what all of its numbers come from."""
 
     title: str
     subtitle: str
+    warnings: tuple[str, ...]
+    """What a reader has to know before any figure."""
     headlines: tuple[str, ...]
     rows: tuple[TrialSummary, ...]
     table: Table
     remarks: tuple[str, ...]
     """What the table could not say, and why."""
+    side_by_side: SideSection
     synthetic: Table
     details: Table
     failures: Table
@@ -79,6 +100,8 @@ FILES = (
     Fact("figures/", "the figures as SVG"),
 )
 
+SIDE_FILES = (Fact("side_by_side.csv", "the runners side by side as plain numbers"),)
+
 LEGEND = (
     Fact("tok/s", "decode rate: tokens per second after the first burst; median of the samples"),
     Fact("[a, b]", "95% interval; none where too few values or equal ones carry none"),
@@ -100,6 +123,16 @@ LEGEND = (
     Fact("not exposed", "the runner does not tell; this is not 0"),
 )
 
+SIDE_LEGEND = (
+    Fact(
+        "ratio",
+        "geometric mean of the decode rates divided by the first runner's in the same setting, "
+        "the same prompt in the same round",
+    ),
+    Fact("same text", "whether the answer is the first runner's in the same setting"),
+    Fact("start-up", "from the start of the process to the first answered probe request"),
+)
+
 
 SYNTHETIC = (
     "Here a draw at the asked rate accepts the drafts, whatever the model says: the text is void, "
@@ -116,14 +149,23 @@ def build_report(run: RunData) -> Report:
     """Analyse a run and put what came of it into words."""
     rows = summarise(run)
     contests = find_winners(run, rows)
+    groups = side_by_side(run, rows)
+    comparisons = compare_runners(run, groups, contests)
     manifest = run.manifest
     return Report(
         title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
-        headlines=tuple(headline(contest, contests) for contest in contests),
+        warnings=tuple(map(prompt_warning, other_prompts(run))),
+        headlines=(
+            *(headline(contest, contests) for contest in contests),
+            *(comparison_line(comparison, comparisons) for comparison in comparisons),
+        ),
         rows=rows,
         table=main_table(rows),
         remarks=(*_missing(run), *_remarks(rows), *_cached(run)),
+        side_by_side=SideSection(
+            groups, side_table(groups), explanation(groups), side_remarks(groups)
+        ),
         synthetic=synthetic_table(rows),
         details=detail_table(rows),
         failures=failure_table(rows),
@@ -144,8 +186,8 @@ def build_report(run: RunData) -> Report:
         method=_method(run),
         wall_time=wall_time(run.sessions),
         commands=_commands(run, rows),
-        files=FILES,
-        legend=LEGEND,
+        files=(*FILES, *(SIDE_FILES if groups else ())),
+        legend=(*LEGEND, *(SIDE_LEGEND if groups else ())),
     )
 
 

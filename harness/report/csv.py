@@ -1,14 +1,18 @@
-"""The summary rows as comma-separated numbers, unrounded; an empty cell is unknown."""
+"""The rows of a report as comma-separated numbers, unrounded; an empty cell is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.side_by_side import SideBySide, SideRow
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import TrialSummary
 from harness.report import escape
 
 Value = str | int | float | bool | None
+Row = TypeVar("Row")
 
 COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "arm": lambda row: row.arm.id,
@@ -59,16 +63,73 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
 """Column name -> its value. Names are stable: a column may be added, none renamed."""
 
 
+SIDE_COLUMNS: dict[str, Callable[[tuple[SideBySide, SideRow]], Value]] = {
+    "setting": lambda side: side[0].setting,
+    "workload": lambda side: side[0].workload,
+    "max_tokens": lambda side: side[0].max_tokens,
+    "arm": lambda side: side[1].trial.arm.id,
+    "counterpart": lambda side: side[1].trial.arm.counterpart,
+    "runner": lambda side: side[1].trial.arm.runner,
+    "model": lambda side: side[1].trial.arm.model,
+    "weights": lambda side: side[1].weights,
+    "failure": lambda side: side[1].trial.failure,
+    "decode_rate": lambda side: _value(side[1].trial.decode_rate),
+    "decode_rate_low": lambda side: _low(side[1].trial.decode_rate),
+    "decode_rate_high": lambda side: _high(side[1].trial.decode_rate),
+    "ratio": lambda side: _value(side[1].ratio),
+    "ratio_low": lambda side: _low(side[1].ratio),
+    "ratio_high": lambda side: _high(side[1].ratio),
+    "pairs": lambda side: None if side[1].ratio is None else side[1].ratio.count,
+    "acceptance_rate": lambda side: side[1].trial.speculating.acceptance_rate,
+    "acceptance_length": lambda side: side[1].trial.speculating.acceptance_length,
+    "same_text": lambda side: None if side[1].text is None else side[1].text.verdict.value,
+    "same_text_reason": lambda side: None if side[1].text is None else side[1].text.reason,
+    "same_text_compared": lambda side: _told(side[1].text, lambda text: text.compared),
+    "same_text_differing": lambda side: _told(side[1].text, lambda text: text.differing),
+    "same_text_near_ties": lambda side: _told(side[1].text, lambda text: text.near_ties),
+    "same_text_unprobed": lambda side: _told(side[1].text, lambda text: text.unprobed),
+    "first_difference": lambda side: _told(side[1].text, lambda text: text.first_difference),
+    "decisive_difference": lambda side: _told(side[1].text, lambda text: text.decisive),
+    "margin": lambda side: _told(side[1].text, lambda t: t.margin.value if t.margin else None),
+    "margin_at_least": lambda side: _told(
+        side[1].text, lambda t: t.margin.at_least if t.margin else None
+    ),
+    "prompts_compared": lambda side: side[1].prompts.compared if side[1].prompts else None,
+    "prompts_differing": lambda side: side[1].prompts.differing if side[1].prompts else None,
+    "ttft_s": lambda side: side[1].trial.ttft_s,
+    "prefill_rate": lambda side: side[1].trial.prefill_rate,
+    "peak_memory_bytes": lambda side: side[1].trial.peak_memory,
+    "start_s": lambda side: side[1].start_s,
+}
+"""As `COLUMNS`, of a runner beside others."""
+
+
 def render(rows: Sequence[TrialSummary]) -> str:
     """A header line and one line for each row."""
+    return _table(rows, COLUMNS)
+
+
+def render_side_by_side(groups: Sequence[SideBySide]) -> str:
+    """A header line and one line for each runner in each setting."""
+    return _table([(group, row) for group in groups for row in group.rows], SIDE_COLUMNS)
+
+
+def _table(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], Value]]) -> str:
     import pandas as pd  # noqa: PLC0415
 
+    rows = list(rows)
     table = pd.DataFrame(
-        {name: [_cell(value(row)) for row in rows] for name, value in COLUMNS.items()},
+        {name: [_cell(value(row)) for row in rows] for name, value in columns.items()},
         # Otherwise whole numbers beside an empty cell would become fractions.
         dtype=object,
     )
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def _told(found: Lossless | None, value: Callable[[Lossless], Value]) -> Value:
+    """What a comparison tells; nothing where there was none."""
+    compared = found is not None and found.verdict is not Verdict.NOT_COMPARABLE
+    return value(found) if found is not None and compared else None
 
 
 def _cell(value: Value) -> Value:

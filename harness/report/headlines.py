@@ -1,10 +1,12 @@
-"""One sentence for each workload: what to use, and whether that is proven."""
+"""One sentence for each workload: what to use, how runners compare, and whether that is proven."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.lossless import Verdict
+from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.side_by_side import OTHER_PROMPTS, Comparison, SideRow
+from harness.analysis.statistics import Estimate
 from harness.analysis.summary import TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
@@ -14,6 +16,63 @@ from harness.report.tables import difference_words
 def headline(contest: Contest, contests: Sequence[Contest]) -> str:
     """'coding: ngram-mod k=4 is 1.32x plain [1.25, 1.40], lossless'."""
     return f"{_place(contest, contests)}: {_verdict(contest)}"
+
+
+def comparison_line(comparison: Comparison, comparisons: Sequence[Comparison]) -> str:
+    """'coding, runners side by side: plain llama.cpp 812 tok/s; mlx 0.52x [0.50, 0.54], …'."""
+    group = comparison.plain
+    place = [group.workload]
+    if len({other.plain.max_tokens for other in comparisons}) > 1:
+        place.append(f"{group.max_tokens} tokens")
+    first = group.reference.trial
+    parts = [f"{group.setting} {first.arm.runner} {_rate(first)}"]
+    parts += [f"{_runner(row, comparison)} {_beside(row)}" for row in group.others]
+    sentence = f"{', '.join(place)}, runners side by side: {'; '.join(parts)}"
+    if comparison.bests:
+        bests = [
+            f"{best.trial.setting} "
+            f"{_rate(best.trial) if best.ratio is None else _ratio(best.ratio)}"
+            for best in comparison.bests
+        ]
+        sentence += f". Best of each: {'; '.join(bests)}"
+    if comparison.screen is not None:
+        sentence += f" ({comparison.screen}: a screen, not a proof)"
+    return sentence
+
+
+def _runner(row: SideRow, comparison: Comparison) -> str:
+    """The runner; where it is there with several options, the whole setting."""
+    arm = row.trial.arm
+    alone = sum(other.trial.arm.runner == arm.runner for other in comparison.plain.rows) == 1
+    return arm.runner if alone else row.trial.setting
+
+
+def _rate(trial: TrialSummary) -> str:
+    if trial.decode_rate is None:
+        return "has no figures" if trial.failure is not None else "has no decode rate"
+    return f"{numbers.rate_estimate(trial.decode_rate)} tok/s"
+
+
+def _beside(row: SideRow) -> str:
+    if row.ratio is None:
+        return _rate(row.trial)
+    return f"{_ratio(row.ratio)}, {_same_text(row.text)}" if row.text else _ratio(row.ratio)
+
+
+def _ratio(ratio: Estimate) -> str:
+    shown = numbers.speedup(ratio)
+    return f"{shown}, cannot be told apart" if ratio.interval and 1 in ratio.interval else shown
+
+
+def _same_text(found: Lossless) -> str:
+    if found.verdict is Verdict.IDENTICAL:
+        return "same text"
+    if found.verdict is Verdict.NOT_COMPARABLE:
+        return found.reason if found.reason == OTHER_PROMPTS else "texts not comparable"
+    differ = f"{found.differing} of {found.compared} answers"
+    if found.verdict is Verdict.NEAR_TIE:
+        return f"same text but for near-ties in {differ}"
+    return f"{differ} differ"
 
 
 def _place(contest: Contest, contests: Sequence[Contest]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.report import escape
 from harness.report.content import SYNTHETIC, Report
 from harness.report.figures import Figure
+from harness.report.side_by_side import HEADING
 
 HERE = Path(__file__).parent
 
@@ -36,6 +37,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         synthetic=SYNTHETIC,
+        side_by_side=HEADING,
         policy=POLICY,
         # Both are this project's own: a style sheet beside this file, and matplotlib's drawings.
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704

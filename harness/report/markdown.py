@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report import escape
 from harness.report.content import SYNTHETIC, Fact, FactGroup, Report
 from harness.report.figures import Figure
+from harness.report.side_by_side import HEADING
 from harness.report.tables import Table
 
 
@@ -18,13 +19,21 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
 def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
     yield f"# {escape.markdown(report.title)}"
     yield escape.markdown(report.subtitle)
+    for warning in report.warnings:
+        yield f"> **{escape.markdown(warning)}**"
     yield "\n".join(f"- **{escape.markdown(line)}**" for line in report.headlines)
     yield "## Results"
     yield _table(report.table)
     if report.remarks:
-        yield "\n".join(f"- {escape.markdown(remark)}" for remark in report.remarks)
+        yield _list(report.remarks)
     for figure in figures:
         yield f"![{escape.markdown(figure.title)}](figures/{figure.name}.svg)"
+    if report.side_by_side.groups:
+        yield f"## {HEADING}"
+        yield escape.markdown(report.side_by_side.explanation)
+        yield _table(report.side_by_side.table)
+        if report.side_by_side.remarks:
+            yield _list(report.side_by_side.remarks)
     if report.synthetic.rows:
         yield "## Synthetic acceptance"
         yield escape.markdown(SYNTHETIC)
@@ -48,6 +57,10 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         yield escape.markdown_fence(command.command)
     yield from _group(FactGroup("Files", report.files), "##")
     yield from _group(FactGroup("Words", report.legend), "##")
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {escape.markdown(line)}" for line in lines)
 
 
 def _group(group: FactGroup, level: str) -> Iterator[str]:

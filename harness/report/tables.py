@@ -67,15 +67,17 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
         measured,
         {
             **_place(rows),
-            DECODE_RATE: lambda row: _known(row.decode_rate, numbers.rate_estimate),
+            DECODE_RATE: lambda row: known(row.decode_rate, numbers.rate_estimate),
             SPEEDUP: _speedup,
-            ACCEPTANCE: lambda row: _drafts(row, row.speculating.acceptance_rate, numbers.percent),
-            ACCEPTANCE_LENGTH: lambda row: _drafts(
+            ACCEPTANCE: lambda row: of_drafts(
+                row, row.speculating.acceptance_rate, numbers.percent
+            ),
+            ACCEPTANCE_LENGTH: lambda row: of_drafts(
                 row, row.speculating.acceptance_length, numbers.length
             ),
             LOSSLESS: _lossless,
-            CEILING: lambda row: _known(row.ceiling.rate, numbers.rate),
-            CEILING_SHARE: lambda row: _known(row.ceiling_share, numbers.whole_percent),
+            CEILING: lambda row: known(row.ceiling.rate, numbers.rate),
+            CEILING_SHARE: lambda row: known(row.ceiling_share, numbers.whole_percent),
             NOTES: _notes,
         },
     )
@@ -91,13 +93,11 @@ def synthetic_table(rows: Sequence[TrialSummary]) -> Table:
         [row for row in rows if row.failure is None and row.arm.synthetic is not None],
         {
             **_place(rows),
-            DECODE_RATE: lambda row: _known(row.decode_rate, numbers.rate_estimate),
+            DECODE_RATE: lambda row: known(row.decode_rate, numbers.rate_estimate),
             SPEEDUP: _speedup,
-            DRAWN_ACCEPTANCE: lambda row: _exposed(
-                row.speculating.acceptance_rate, numbers.percent
-            ),
-            DRAWN_LENGTH: lambda row: _exposed(row.speculating.acceptance_length, numbers.length),
-            DRAFTED: lambda row: _exposed(row.speculating.drafted_per_step, numbers.length),
+            DRAWN_ACCEPTANCE: lambda row: exposed(row.speculating.acceptance_rate, numbers.percent),
+            DRAWN_LENGTH: lambda row: exposed(row.speculating.acceptance_length, numbers.length),
+            DRAFTED: lambda row: exposed(row.speculating.drafted_per_step, numbers.length),
             NOTES: _notes,
         },
     )
@@ -112,15 +112,15 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
         {
             **_place(rows),
             Column("samples"): lambda row: f"{row.ok} of {row.ok + row.failed}",
-            Column("pairs"): lambda row: _known(row.speedup, lambda speedup: str(speedup.count)),
+            Column("pairs"): lambda row: known(row.speedup, lambda speedup: str(speedup.count)),
             DIFFERING: lambda row: numbers.UNKNOWN if row.arm.is_plain else differing(row.lossless),
-            DRAFTED: lambda row: _drafts(row, row.speculating.drafted_per_step, numbers.length),
-            Column("accepted at 1, 2, …", "left"): lambda row: _drafts(
+            DRAFTED: lambda row: of_drafts(row, row.speculating.drafted_per_step, numbers.length),
+            Column("accepted at 1, 2, …", "left"): lambda row: of_drafts(
                 row, row.speculating.accepted_per_position, _positions
             ),
-            Column("TTFT"): lambda row: _exposed(row.ttft_s, numbers.seconds),
-            Column("prefill tok/s"): lambda row: _exposed(row.prefill_rate, numbers.rate),
-            Column("peak memory"): lambda row: _exposed(row.peak_memory, numbers.size),
+            Column("TTFT"): lambda row: exposed(row.ttft_s, numbers.seconds),
+            Column("prefill tok/s"): lambda row: exposed(row.prefill_rate, numbers.rate),
+            Column("peak memory"): lambda row: exposed(row.peak_memory, numbers.size),
         },
     )
     differ = any(row.lossless.differing and not row.arm.is_plain for row in measured)
@@ -139,7 +139,9 @@ def difference_words(lossless: Lossless) -> str:
     """'differs in 2 of 6 answers, at token 37 by a margin of 1.9'."""
     words = f"differs in {lossless.differing} of {lossless.compared} answers"
     if lossless.margin is not None:
-        return f"{words}, at token {lossless.decisive} by a margin of {_margin(lossless.margin)}"
+        return (
+            f"{words}, at token {lossless.decisive} by a margin of {margin_words(lossless.margin)}"
+        )
     if lossless.decisive is not None:
         words += f", at token {lossless.decisive}"
     return f"{words} (not probed)"
@@ -173,7 +175,7 @@ def _table(rows: Sequence[TrialSummary], cells: dict[Column, Cell]) -> Table:
 
 
 def _speedup(row: TrialSummary) -> str:
-    return "reference" if row.arm.is_plain else _known(row.speedup, numbers.speedup)
+    return "reference" if row.arm.is_plain else known(row.speedup, numbers.speedup)
 
 
 def _lossless(row: TrialSummary) -> str:
@@ -182,16 +184,16 @@ def _lossless(row: TrialSummary) -> str:
     if row.arm.is_plain:
         return "reference"
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
-        return f"near-tie at {found.decisive} ({_margin(found.margin)})"
+        return f"near-tie at {found.decisive} ({margin_words(found.margin)})"
     if found.verdict is not Verdict.DIFFERENT:
         return found.verdict.value
     place = "" if found.decisive is None else f" at {found.decisive}"
     if found.margin is None:
         return f"differs{place} (not probed)"
-    return f"differs{place} (margin {_margin(found.margin)})"
+    return f"differs{place} (margin {margin_words(found.margin)})"
 
 
-def _margin(margin: Margin) -> str:
+def margin_words(margin: Margin) -> str:
     """'0.03', '1.9', 'over 4.2'."""
     value = f"{margin.value:.{2 if margin.value < 1 else 1}f}"
     return f"over {value}" if margin.at_least else value
@@ -205,18 +207,20 @@ def _positions(shares: Sequence[float]) -> str:
     return " ".join(numbers.whole_percent(share) for share in shares)
 
 
-def _known(value: T | None, show: Callable[[T], str]) -> str:
+def known(value: T | None, show: Callable[[T], str]) -> str:
+    """A dash where there is nothing to say."""
     return numbers.UNKNOWN if value is None else show(value)
 
 
-def _exposed(value: T | None, show: Callable[[T], str]) -> str:
+def exposed(value: T | None, show: Callable[[T], str]) -> str:
+    """'not exposed' where the runner does not tell."""
     return numbers.NOT_EXPOSED if value is None else show(value)
 
 
-def _drafts(row: TrialSummary, value: T | None, show: Callable[[T], str]) -> str:
+def of_drafts(row: TrialSummary, value: T | None, show: Callable[[T], str]) -> str:
     """Plain decoding has no drafts to tell of; of another method they may not be exposed."""
     if row.arm.method == "none":
         return numbers.UNKNOWN
     if value is None and row.speculating.found_nothing:
         return "no drafts"
-    return _exposed(value, show)
+    return exposed(value, show)

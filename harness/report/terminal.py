@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING
 
 from harness.report import escape
 from harness.report.content import SYNTHETIC, WALL_TIME, Report
+from harness.report.side_by_side import (
+    HEADING,
+    MEMORY,
+    PREFILL,
+    PROMPTS,
+    START_UP,
+    TEXT,
+    TTFT,
+    WEIGHTS,
+    side_table,
+)
 from harness.report.tables import (
     ACCEPTANCE,
     ACCEPTANCE_LENGTH,
@@ -33,22 +44,31 @@ if TYPE_CHECKING:
     from harness.analysis.summary import TrialSummary
 
 SPARED = (
+    WEIGHTS,
+    PREFILL,
+    TTFT,
+    PROMPTS,
     CEILING,
     CEILING_SHARE,
     DRAFTED,
     DRAWN_LENGTH,
     DRAWN_ACCEPTANCE,
     ACCEPTANCE_LENGTH,
+    START_UP,
+    MEMORY,
     ACCEPTANCE,
     LOSSLESS,
+    TEXT,
 )
 """Columns that a table gives up, in this order, until it fits."""
 WIDEST_SETTING = 24
-"""A longer name of a setting may take several lines."""
+"""A longer name of a setting, or word on a text, may take several lines."""
 
 
 def print_summary(report: Report, console: Console) -> None:
-    """Headlines, one table for each workload, failures, and where the time went."""
+    """Warnings, headlines, tables for each workload, failures, and where the time went."""
+    for warning in report.warnings:
+        _print(console, warning, style="bold red")
     for line in report.headlines:
         _print(console, line, style="bold")
     for workload, rows in groupby(report.rows, key=lambda row: row.workload):
@@ -57,6 +77,12 @@ def print_summary(report: Report, console: Console) -> None:
         drawn = [row for row in trials if row.arm.synthetic is not None]
         _print_rows(console, workload, main_table(real), real)
         _print_rows(console, f"{workload}, synthetic acceptance", synthetic_table(drawn), drawn)
+        groups = [group for group in report.side_by_side.groups if group.workload == workload]
+        _print_table(console, f"{workload}, {HEADING.lower()}", side_table(groups))
+    if report.side_by_side.groups:
+        _print(console, report.side_by_side.explanation, style="dim")
+    for remark in report.side_by_side.remarks:
+        _print(console, remark, style="dim")
     if report.synthetic.rows:
         _print(console, SYNTHETIC, style="dim")
     for remark in report.remarks:
@@ -68,10 +94,23 @@ def print_summary(report: Report, console: Console) -> None:
 
 
 def _print_rows(console: Console, title: str, content: Table, rows: Sequence[TrialSummary]) -> None:
-    """A table as wide as there is room for, and under it the notes of its rows."""
-    content = content.without([WORKLOAD, NOTES])
+    """A table, and under it the notes of its rows."""
     if not content.rows:
         return
+    _print_table(console, title, content.without([NOTES]))
+    notes: dict[str, list[TrialSummary]] = {}
+    for trial in rows:
+        for note in trial.notes:
+            notes.setdefault(note, []).append(trial)
+    for note, noted in notes.items():
+        _print(console, f"- {note}: {_trials(noted, rows)}", style="yellow")
+
+
+def _print_table(console: Console, title: str, content: Table) -> None:
+    """The table of one workload, as wide as there is room for."""
+    if not content.rows:
+        return
+    content = content.without([WORKLOAD])
     table = _table(title, content)
     # A measurement never exceeds the width it is made for, so that has to be a generous one.
     unbounded = console.options.update(max_width=10_000)
@@ -82,12 +121,6 @@ def _print_rows(console: Console, title: str, content: Table, rows: Sequence[Tri
         table = _table(title, content)
     console.print()
     console.print(table)
-    notes: dict[str, list[TrialSummary]] = {}
-    for trial in rows:
-        for note in trial.notes:
-            notes.setdefault(note, []).append(trial)
-    for note, noted in notes.items():
-        _print(console, f"- {note}: {_trials(noted, rows)}", style="yellow")
 
 
 def _table(title: str, content: Table) -> RichTable:
@@ -109,7 +142,7 @@ def _table(title: str, content: Table) -> RichTable:
             Text(column.heading),
             justify=column.align,
             overflow="fold",
-            min_width=min(WIDEST_SETTING, widest) if column is SETTING else widest,
+            min_width=min(WIDEST_SETTING, widest) if column in (SETTING, TEXT) else widest,
         )
     for row in content.rows:
         table.add_row(*(Text(escape.clean(cell)) for cell in row))

@@ -1,0 +1,178 @@
+"""The table of several runners beside each other, and what has to be said with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from harness.analysis.lossless import Verdict
+from harness.analysis.side_by_side import OtherPrompts, SideBySide, SideRow
+from harness.report import numbers
+from harness.report.tables import (
+    ACCEPTANCE,
+    ACCEPTANCE_LENGTH,
+    DECODE_RATE,
+    MAX_TOKENS,
+    SETTING,
+    WORKLOAD,
+    Column,
+    Table,
+    exposed,
+    known,
+    margin_words,
+    of_drafts,
+)
+
+RUNNER = Column("runner", "left")
+WEIGHTS = Column("weights", "left")
+RATIO = Column("ratio [95%]")
+TEXT = Column("same text", "left")
+PROMPTS = Column("prompt tokens", "left")
+TTFT = Column("TTFT")
+PREFILL = Column("prefill tok/s")
+MEMORY = Column("peak memory")
+START_UP = Column("start-up")
+
+HEADING = "Runners side by side"
+
+NO_FIGURES = "no figures"
+
+Cell = Callable[[SideBySide, SideRow], str]
+"""Prints one column of one row."""
+
+
+def side_table(groups: Sequence[SideBySide]) -> Table:
+    """One row for each runner, by setting, workload and `max_tokens`."""
+    cells: dict[Column, Cell] = {
+        SETTING: lambda group, _: group.setting,
+        WORKLOAD: lambda group, _: group.workload,
+        MAX_TOKENS: lambda group, _: str(group.max_tokens),
+        RUNNER: lambda _, row: row.trial.arm.runner,
+        WEIGHTS: lambda _, row: known(row.weights, str),
+        DECODE_RATE: lambda _, row: (
+            NO_FIGURES
+            if row.trial.failure is not None
+            else known(row.trial.decode_rate, numbers.rate_estimate)
+        ),
+        RATIO: _ratio,
+        TEXT: _text,
+        PROMPTS: _prompts,
+        ACCEPTANCE: lambda _, row: _figure(
+            row, of_drafts(row.trial, row.trial.speculating.acceptance_rate, numbers.percent)
+        ),
+        ACCEPTANCE_LENGTH: lambda _, row: _figure(
+            row, of_drafts(row.trial, row.trial.speculating.acceptance_length, numbers.length)
+        ),
+        TTFT: lambda _, row: _figure(row, exposed(row.trial.ttft_s, numbers.seconds)),
+        PREFILL: lambda _, row: _figure(row, exposed(row.trial.prefill_rate, numbers.rate)),
+        MEMORY: lambda _, row: _figure(row, exposed(row.trial.peak_memory, numbers.size)),
+        START_UP: lambda _, row: known(row.start_s, numbers.seconds),
+    }
+    table = Table(
+        tuple(cells),
+        tuple(
+            tuple(cell(group, row) for cell in cells.values())
+            for group in groups
+            for row in group.rows
+        ),
+    )
+    several = len({group.max_tokens for group in groups}) > 1
+    return table if several else table.without([MAX_TOKENS])
+
+
+def explanation(groups: Sequence[SideBySide]) -> str:
+    """What the table compares, and what two of its columns mean; '' where there is no table."""
+    if not groups:
+        return ""
+    first = groups[0].reference.trial.arm.runner
+    return (
+        f"The same model, prompts and setting in several runners. Ratio: tok/s over that of "
+        f"{first}, by prompt and round. Peak memory is the largest resident size of a runner's "
+        "processes, and not what the model needs: vLLM sets memory aside for its KV cache "
+        "beforehand, and memory of a GPU is not counted. Start-up is the median time from the "
+        "start of the process to the first answered probe request."
+    )
+
+
+def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
+    """What the table could not say, and why texts may differ that need not be compared."""
+    rows = [row for group in groups for row in group.others]
+    unprobed = Counter(
+        row.text.unprobed_reason
+        for row in rows
+        if row.text is not None and row.text.unprobed_reason is not None
+    )
+    weights = {
+        row.trial.arm.runner: row.weights
+        for group in groups
+        for row in group.rows
+        if row.weights is not None
+    }
+    several = ", ".join(f"{runner} {kind}" for runner, kind in weights.items())
+    return (
+        *(
+            [f"The runners' weights are not of one type ({several}): that alone may change texts."]
+            if len(set(weights.values())) > 1
+            else []
+        ),
+        *(
+            f"Differences not probed, {numbers.counted(count, 'row')}: {reason}."
+            for reason, count in unprobed.items()
+        ),
+    )
+
+
+def prompt_warning(found: OtherPrompts) -> str:
+    """Why texts and acceptance of two runners cannot be compared, for the top of the report."""
+    counts, example = found.counts, found.counts.example
+    such = "" if example is None else f" ({_example(example.tokens, example.reference_tokens)}"
+    such += "" if example is None else f" tokens in {example.workload}/{example.prompt})"
+    return (
+        f"{found.runner} reads other prompts than {found.reference}: {counts.differing} of "
+        f"{counts.compared} are not equally long{such}. It has another chat template or "
+        "tokenizer, so neither texts nor acceptance of these two runners can be compared, and "
+        "their speeds are those of different texts."
+    )
+
+
+def _ratio(_: SideBySide, row: SideRow) -> str:
+    return "reference" if row.text is None else known(row.ratio, numbers.speedup)
+
+
+def _text(_: SideBySide, row: SideRow) -> str:
+    """'identical', 'near-tie at 36 (0.03)', 'differs at 36 in 2 of 8 (margin 1.9)'."""
+    found = row.text
+    if found is None:
+        return "reference"
+    if found.verdict is Verdict.NOT_COMPARABLE:
+        return f"{found.verdict.value}: {found.reason}"
+    if found.verdict is Verdict.IDENTICAL:
+        return found.verdict.value
+    at = "" if found.decisive is None else f" at {found.decisive}"
+    of = f" in {found.differing} of {found.compared}"
+    if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
+        return f"near-tie{at}{of} ({margin_words(found.margin)})"
+    if found.margin is None:
+        return f"differs{at}{of} (not probed)"
+    return f"differs{at}{of} (margin {margin_words(found.margin)})"
+
+
+def _prompts(_: SideBySide, row: SideRow) -> str:
+    """'same', or '6 of 8 differ: 57 against 61'."""
+    counts = row.prompts
+    if counts is None:
+        return "reference"
+    if row.trial.failure is not None or not counts.compared:
+        return numbers.UNKNOWN if row.trial.failure is not None else numbers.NOT_EXPOSED
+    if counts.example is None:
+        return "same"
+    found = _example(counts.example.tokens, counts.example.reference_tokens)
+    return f"{counts.differing} of {counts.compared} differ: {found} ({counts.example.prompt})"
+
+
+def _example(tokens: int, reference_tokens: int) -> str:
+    return f"{tokens} against {reference_tokens}"
+
+
+def _figure(row: SideRow, text: str) -> str:
+    return numbers.UNKNOWN if row.trial.failure is not None else text
