@@ -116,14 +116,12 @@ def _mtp_heads(files: Files, need: Need) -> str | None:
         return None
     if facts.mtp_declared:
         layers = "1 MTP layer" if facts.mtp_declared == 1 else f"{facts.mtp_declared} MTP layers"
-        where = ("config.json names", "folder") if facts.format == FOLDER else ("names", "file")
-        what = (
-            f"{where[0]} {layers}, but its heads were stripped: none of their tensors is in the "
-            f"{where[1]}"
+        named = ": config.json names" if facts.format == FOLDER else " names"
+        return (
+            f"{files.target_name}{named} {layers}, but its heads were stripped: none of their "
+            f"tensors is there; needed is {need.value}"
         )
-    else:
-        what = "holds no MTP heads"
-    return f"{files.target_name} {what}; needed is {need.value}"
+    return f"{files.target_name} holds no MTP heads; needed is {need.value}"
 
 
 def _draft_model(files: Files, need: Need) -> str | None:

@@ -1,4 +1,4 @@
-"""What speaks against a method, from real GGUF headers; and how long its drafts can be."""
+"""What speaks against a method, from real headers; and how long its drafts can be."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compatibility import Files, Length, length_of, reason_against
+from harness.compatibility import (
+    FOLDER,
+    Files,
+    Length,
+    default_layers,
+    length_of,
+    reason_against,
+)
+from harness.models.facts import DrafterFacts
 from harness.models.read import read_model_file
-from runners.base.support import MethodSupport
+from runners.base.support import LengthLimit, MethodSupport, Need
 from runners.llama_cpp.methods import METHODS
 from tests.harness.builders import make_model_file
+from tests.harness.models import folders
 from tests.harness.models.gguf_files import (
     EMBEDDING,
     VOCABULARY,
@@ -23,6 +32,7 @@ from tests.harness.models.gguf_files import (
     with_mtp,
     write,
 )
+from tests.models.export import Family
 
 TOKENS = [f"t{number}" for number in range(12)]
 ONE_HEAD = {"nextn_predict_layers": 1}
@@ -228,3 +238,142 @@ def test_heads_of_a_sidecar_limit_the_draft() -> None:
 def test_no_limit_makes_a_draft_longer(asked: int, heads: int) -> None:
     found = length("mtp", asked, mtp(heads))
     assert found.tokens == (min(asked, heads) if heads > 1 else asked)
+
+
+# ---- folders of Hugging Face and MLX -------------------------------------------------------------
+
+NEEDS = {
+    "draft-model": (Need.DRAFT_MODEL, Need.EQUAL_SIZES),
+    "mtp": (Need.MTP_HEADS,),
+    "eagle": (Need.EAGLE_DRAFT,),
+    "eagle3": (Need.EAGLE3_DRAFT,),
+    "medusa": (Need.MEDUSA_HEADS,),
+    "dflash": (Need.DFLASH_DRAFT,),
+}
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "hidden_size": 32,
+    "vocab_size": 1000,
+}
+HEAD = LLAMA | {"architectures": ["LlamaForCausalLMEagle3"], "num_hidden_layers": 1}
+LAYER: folders.Tensors = {"layers.0.self_attn.k_proj.weight": ("F16", (32, 32))}
+
+
+def folder_reason(method: str, target: Path, draft: Path | None = None) -> str | None:
+    files = Files(
+        read_model_file(target),
+        None if draft is None else read_model_file(draft),
+    )
+    return reason_against(MethodSupport(method, supported=True, needs=NEEDS[method]), files)
+
+
+def test_the_tiny_family_can_be_drafted_for(family: Family) -> None:
+    target = family.qwen3_hf
+    assert folder_reason("mtp", family.qwen35_mtp_hf) is None
+    assert folder_reason("draft-model", target, family.draft_hf) is None
+    assert folder_reason("eagle", target, family.eagle_hf) is None
+    assert folder_reason("eagle3", target, family.eagle3_hf) is None
+    assert folder_reason("medusa", target, family.medusa_hf) is None
+
+
+def test_the_tiny_family_wrongly_paired(family: Family) -> None:
+    target = family.qwen3_hf
+    assert "holds no MTP heads; needed is" in str(folder_reason("mtp", target))
+    assert folder_reason("eagle3", target, family.eagle3_shallow) == (
+        "eagle3-shallow-hf was made for another target: it reads layer 29, qwen3-hf has 3"
+    )
+    assert str(folder_reason("draft-model", target, family.other_vocabulary_hf)).startswith(
+        "other-vocabulary-hf has another vocabulary than qwen3-hf: token 3 is "
+    )
+    for method in ("eagle", "eagle3", "medusa", "dflash"):
+        assert "no --draft-model is given" in str(folder_reason(method, target))
+        said = str(folder_reason(method, target, family.draft_hf))
+        assert said.startswith(f"draft-hf is of the architecture 'qwen3', not '{method}'")
+    assert "hidden states of 192 numbers, those of draft-hf have 128" in str(
+        folder_reason("eagle", family.draft_hf, family.eagle_hf)
+    )
+    for method, draft in (
+        ("eagle", family.eagle_hf),
+        ("eagle3", family.eagle3_hf),
+        ("medusa", family.medusa_hf),
+    ):
+        assert folder_reason("draft-model", target, draft) == (
+            f"{draft.name} is no whole model: it drafts by --method {method}"
+        )
+
+
+def test_a_folder_whose_heads_were_stripped(tmp_path: Path) -> None:
+    target = folders.write(tmp_path / "t", LLAMA | {"num_nextn_predict_layers": 1}, LAYER)
+    said = str(folder_reason("mtp", target))
+    assert said.startswith("t: config.json names 1 MTP layer, but its heads were stripped")
+
+
+def test_sizes_that_vllm_refuses(tmp_path: Path) -> None:
+    """Padded to other sizes, with the same tokens: a draft model for every runner but vLLM."""
+    target = folders.write(tmp_path / "t", LLAMA, LAYER)
+    draft = folders.write(tmp_path / "d", LLAMA | {"vocab_size": 1024}, LAYER)
+    assert folder_reason("draft-model", target, draft) == (
+        "d has a vocabulary of 1,024 (vocab_size in config.json), t of 1,000; needed is a draft "
+        "model whose vocabulary is exactly as large as the target's"
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "config", "words"),
+    [
+        # What vLLM 0.32 takes by itself: layers 2, n // 2 and n - 3, of which some coincide.
+        (3, {}, None),
+        (4, {}, "which has 4, are 2, 2, 1: 2 different, it needs 3"),
+        (6, {}, "which has 6, are 2, 3, 3: 2 different, it needs 3"),
+        (1, {}, "which has 1, are 2, 0, -2: 1 different, it needs 3"),
+        (32, {}, None),
+        (4, {"eagle_aux_hidden_state_layer_ids": [0, 2, 4]}, None),
+        (4, {"eagle_aux_hidden_state_layer_ids": [2, 3, 5]}, "it reads layer 5, t has 4"),
+        (4, {"eagle_aux_hidden_state_layer_ids": [1, 1, 2]}, "1, 1, 2 of its target: 2 diff"),
+        (1, {"eagle_config": {"use_aux_hidden_state": False}}, None),
+        (32, {"target_hidden_size": 64}, "hidden states of 64 numbers, those of t have 32"),
+        (32, {"vocab_size": 128_256}, "for a vocabulary of 128,256, that of t has 1,000"),
+        (32, {"vocab_size": 1024}, None),
+    ],
+)
+def test_layers_of_an_eagle3_head(
+    tmp_path: Path, depth: int, config: dict[str, Any], words: str | None
+) -> None:
+    target = folders.write(tmp_path / "t", LLAMA | {"num_hidden_layers": depth}, LAYER)
+    draft = folders.write(tmp_path / "d", HEAD | config, LAYER)
+    said = folder_reason("eagle3", target, draft)
+    assert said is None if words is None else words in str(said)
+
+
+@given(depth=st.integers(1, 64))
+def test_default_layers_are_three_where_nothing_speaks_against_them(depth: int) -> None:
+    drafter = DrafterFacts(target_states=3)
+    files = Files(
+        make_model_file("t", format=FOLDER, layers=depth),
+        make_model_file("d", format=FOLDER, architecture="eagle3", drafter=drafter),
+    )
+    support = MethodSupport("eagle3", supported=True, needs=NEEDS["eagle3"])
+    usable = {layer for layer in default_layers(depth) if 0 <= layer <= depth}
+    assert (reason_against(support, files) is None) == (len(usable) == 3)
+
+
+def test_dflash_in_a_folder(tmp_path: Path) -> None:
+    target = folders.write(tmp_path / "t", LLAMA, LAYER)
+    config = HEAD | {"architectures": ["DFlashDraftModel"]}
+    for number, (layers, words) in enumerate((([1, 3], None), ([1, 4], "it reads layer 5"))):
+        inner = {"dflash_config": {"target_layer_ids": layers}}
+        draft = folders.write(tmp_path / f"d{number}", config | inner, LAYER)
+        said = folder_reason("dflash", target, draft)
+        assert said is None if words is None else words in str(said)
+    spark = folders.write(tmp_path / "s", config | {"markov_rank": 8}, LAYER)
+    assert "drafts by --method dspark" in str(folder_reason("dflash", target, spark))
+
+
+def test_medusa_heads_limit_the_draft(family: Family) -> None:
+    files = Files(read_model_file(family.qwen3_hf), read_model_file(family.medusa_hf))
+    support = MethodSupport("medusa", supported=True, limit=LengthLimit.MEDUSA_HEADS)
+    assert length_of({"medusa": support}, 2, files) == Length(2)
+    assert length_of({"medusa": support}, 5, files) == Length(3, LengthLimit.MEDUSA_HEADS.value)
