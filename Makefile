@@ -73,6 +73,7 @@ $(TRAIN_VENV)/.ready: tests/models/requirements-train.txt
 
 tiny-family: $(TRAIN_VENV)/.ready
 	$(TRAIN_VENV)/bin/python -m tests.models.train $(TRAIN_VENV)/docutils-0.21.2.tar.gz
+	$(TRAIN_VENV)/bin/python -m tests.models.train_drafters $(TRAIN_VENV)/docutils-0.21.2.tar.gz
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

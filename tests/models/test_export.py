@@ -21,7 +21,19 @@ from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.registry import make_runner
 from tests.models import corpus
 from tests.models.export import Family, export
-from tests.models.shape import CHAT_TEMPLATE, CHECKPOINT, DRAFT, SPECIAL_TOKENS, TARGET, Shape
+from tests.models.shape import (
+    CHAT_TEMPLATE,
+    CHECKPOINT,
+    DRAFT,
+    DRAFTERS,
+    EAGLE3_LAYERS,
+    MEDUSA_HEADS,
+    MEDUSA_LAYERS,
+    SPECIAL_TOKENS,
+    TARGET,
+    VOCABULARY,
+    Shape,
+)
 from tests.models.weights import Array, read_weights
 
 
@@ -49,6 +61,13 @@ def config(folder: Path) -> dict[str, object]:
 def test_the_checkpoint_is_small_and_finite() -> None:
     assert CHECKPOINT.stat().st_size < 6_000_000
     weights = load_file(CHECKPOINT)
+    assert {tensor.dtype for tensor in weights.values()} == {np.dtype(np.float16)}
+    assert all(np.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_the_drafters_are_small_and_finite() -> None:
+    assert DRAFTERS.stat().st_size < 3_000_000
+    weights = load_file(DRAFTERS)
     assert {tensor.dtype for tensor in weights.values()} == {np.dtype(np.float16)}
     assert all(np.isfinite(tensor).all() for tensor in weights.values())
 
@@ -112,6 +131,71 @@ def test_directories_hold_what_a_runner_reads(
     generation = json.loads((folder / "generation_config.json").read_text())
     assert generation["eos_token_id"] == [2, 0]
     assert json.loads((folder / "tokenizer.json").read_text())["model"]["type"] == "BPE"
+
+
+def test_the_other_vocabulary_in_a_directory(family: Family) -> None:
+    ours, other = (
+        json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+        for folder in (family.draft_hf, family.other_vocabulary_hf)
+    )
+    weights = [
+        load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
+        for folder in (family.draft_hf, family.other_vocabulary_hf)
+    ]
+    assert sorted(other, key=other.__getitem__) == tokens(family.other_vocabulary)
+    assert ours.keys() == other.keys()
+    assert all(np.array_equal(weights[0][ours[t]], weights[1][other[t]]) for t in ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "model_type", "architecture"),
+    [
+        ("eagle_hf", "llama", "LlamaForCausalLM"),
+        ("eagle3_hf", "llama", "LlamaForCausalLMEagle3"),
+        ("eagle3_shallow", "llama", "LlamaForCausalLMEagle3"),
+        ("medusa_hf", "medusa", "MedusaModel"),
+    ],
+)
+def test_directories_of_drafters(
+    family: Family, name: str, model_type: str, architecture: str
+) -> None:
+    folder: Path = getattr(family, name)
+    said = config(folder)
+    assert (said["model_type"], said["architectures"]) == (model_type, [architecture])
+    assert (said["hidden_size"], said["vocab_size"]) == (TARGET.hidden, VOCABULARY)
+    # They have no tokens of their own.
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_tensors_of_drafters_have_the_shapes_that_vllm_expects(family: Family) -> None:
+    width, heads = TARGET.hidden, TARGET.heads * TARGET.head
+    eagle = load_file(family.eagle_hf / "model.safetensors")
+    assert eagle["fc.weight"].shape == (width, 2 * width)
+    assert eagle["layers.0.self_attn.q_proj.weight"].shape == (heads, width)
+    assert "layers.0.input_layernorm.weight" not in eagle
+    eagle3 = load_file(family.eagle3_hf / "model.safetensors")
+    assert eagle3["fc.weight"].shape == (width, len(EAGLE3_LAYERS) * width)
+    assert eagle3["midlayer.self_attn.q_proj.weight"].shape == (heads, 2 * width)
+    assert {"norm.weight", "midlayer.hidden_norm.weight"} <= eagle3.keys()
+    medusa = load_file(family.medusa_hf / "model.safetensors")
+    layers = {
+        f"blocks.{i}.layers.{j}.weight" for i in range(MEDUSA_HEADS) for j in range(MEDUSA_LAYERS)
+    }
+    assert medusa.keys() == layers | {"lm_heads.0.weight"}
+    output = load_file(family.qwen3_hf / "model.safetensors")["model.embed_tokens.weight"]
+    assert np.array_equal(medusa["lm_heads.0.weight"], output)
+    assert not set(eagle) & {"embed_tokens.weight", "lm_head.weight"}
+
+
+def test_the_shallow_pair_differs_by_the_layers_alone(family: Family) -> None:
+    works, dies = config(family.eagle3_hf), config(family.eagle3_shallow)
+    assert works.pop("eagle_config") != dies.pop("eagle_config")
+    assert works == dies
+    ours, same = (
+        load_file(folder / "model.safetensors")
+        for folder in (family.eagle3_hf, family.eagle3_shallow)
+    )
+    assert ours.keys() == same.keys()
 
 
 def test_no_section_that_crashes_vllm(family: Family) -> None:
