@@ -22,8 +22,8 @@ EAGLE3_LAYERS = 3
 NAMED_ALIKE = frozenset({"eagle", "eagle3", "medusa"})
 """Architectures that draft by the method of their name."""
 
-FOLDER = "safetensors"
-"""What `ModelFacts.format` says of the folders of Hugging Face and MLX."""
+GGUF = "GGUF"
+"""What `ModelFacts.format` says of a file of llama.cpp's; all else lies in a folder."""
 
 FIXED = "built into the runner"
 
@@ -116,7 +116,7 @@ def _mtp_heads(files: Files, need: Need) -> str | None:
         return None
     if facts.mtp_declared:
         layers = "1 MTP layer" if facts.mtp_declared == 1 else f"{facts.mtp_declared} MTP layers"
-        named = ": config.json names" if facts.format == FOLDER else " names"
+        named = ": config.json names" if facts.format != GGUF else " names"
         return (
             f"{files.target_name}{named} {layers}, but its heads were stripped: none of their "
             f"tensors is there; needed is {need.value}"
@@ -162,7 +162,7 @@ def _eagle3_draft(files: Files, need: Need) -> str | None:
     reason, drafter = _drafter(files, need, "eagle3")
     if drafter is None or files.draft is None:
         return reason
-    if files.draft.facts.format == FOLDER:
+    if files.draft.facts.format != GGUF:
         return _other_target(files, drafter) or _too_few_layers(files, drafter)
     if len(drafter.target_layers or ()) != EAGLE3_LAYERS:
         return (
@@ -250,7 +250,7 @@ def _drafter(files: Files, need: Need, architecture: str) -> tuple[str | None, D
             f"{files.draft_name} is of the architecture {facts.architecture!r:.40}, "
             f"not {architecture!r}; needed is {need.value}"
         ), None
-    if facts.drafter.target_layers is None and facts.format != FOLDER:
+    if facts.drafter.target_layers is None and facts.format == GGUF:
         return f"{files.draft_name} lacks the key {architecture}.target_layers", None
     return None, facts.drafter
 
@@ -265,7 +265,7 @@ def _other_target(files: Files, drafter: DrafterFacts) -> str | None:
             f"{drafter.target_width} numbers, those of {files.target_name} have {target.width}"
         )
     last = max(drafter.target_layers or (0,))
-    deepest = target.layers + (0 if target.format == FOLDER else target.mtp_declared)
+    deepest = target.layers + (0 if target.format != GGUF else target.mtp_declared)
     if last > deepest:
         return (
             f"{files.draft_name} was made for another target: it reads layer {last}, "
@@ -279,7 +279,7 @@ def _other_tokens(files: Files) -> str | None:
 
     The same width and depth do not make it the same target. Up to padding, that is.
     """
-    if files.draft is None or files.draft.facts.format != FOLDER:
+    if files.draft is None or files.draft.facts.format == GGUF:
         return None
     sizes = (files.draft.facts.vocabulary, files.target.facts.vocabulary)
     if 0 in sizes or abs(sizes[0] - sizes[1]) <= MOST_DIFFERENCE:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.models.facts import DrafterFacts
-from harness.models.safetensors import Tensor
+from harness.models.tensors import Tensor
 
 EAGLE, EAGLE3, MEDUSA, DFLASH = "eagle", "eagle3", "medusa", "dflash"
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.models.facts import ModelFacts
 from harness.models.folder_drafters import drafter_of
-from harness.models.safetensors import Folder, Tensor, read_folder
+from harness.models.safetensors import Folder, read_folder
+from harness.models.tensors import Tensor
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _KEYS = re.compile(r"\.(k_proj|qkv_proj|query_key_value)\.weight$")
@@ -60,7 +61,7 @@ class _Facts:
         mtp_layers = _layers(mtp)
         kind = str(self._folder.config.get("model_type") or "unknown")
         return ModelFacts(
-            format="safetensors",
+            format=self._folder.format,
             architecture=kind if self._drafter is None else self._drafter.architecture,
             name=None,
             quantization=self._quantization(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.models.errors import ModelFileError, reading, shown
+from harness.models.pytorch import is_pytorch_file, pytorch_tensors
+from harness.models.tensors import Tensor
 
 CONFIG = "config.json"
 SUFFIX = ".safetensors"
@@ -29,21 +30,10 @@ def folder_files(path: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Tensor:
-    name: str
-    type: str
-    shape: tuple[int, ...]
-    bytes: int
-
-    @property
-    def elements(self) -> int:
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True)
 class Folder:
     """What the files say, all weights' headers together."""
 
+    format: str
     config: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
     chat_template: bool
@@ -57,14 +47,18 @@ def read_folder(path: Path) -> Folder:
     """
     name = shown(path)
     with reading(path):
-        files = [file for file in folder_files(path) if file.suffix == SUFFIX]
+        files = folder_files(path)
         config = read_json(path / CONFIG)
         template = (path / "chat_template.jinja").is_file() or _has_template(path)
     if not isinstance(config, dict):
         raise ModelFileError(f"{name}/{CONFIG} is no JSON object")
-    if not files:
-        raise ModelFileError(f"{name} holds no {SUFFIX} files: a configuration without weights")
-    return Folder(config, tuple(t for file in files for t in _tensors(file)), template)
+    tensors = [t for file in files if file.suffix == SUFFIX for t in _tensors(file)]
+    if tensors:
+        return Folder("safetensors", config, tuple(tensors), template)
+    tensors = [t for file in files if is_pytorch_file(file) for t in pytorch_tensors(file)]
+    if tensors:
+        return Folder("PyTorch", config, tuple(tensors), template)
+    raise ModelFileError(f"{name} holds no {SUFFIX} files: a configuration without weights")
 
 
 def read_json(path: Path) -> object:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.compatibility import (
-    FOLDER,
     Files,
     Length,
     default_layers,
@@ -352,8 +351,8 @@ def test_layers_of_an_eagle3_head(
 def test_default_layers_are_three_where_nothing_speaks_against_them(depth: int) -> None:
     drafter = DrafterFacts(target_states=3)
     files = Files(
-        make_model_file("t", format=FOLDER, layers=depth),
-        make_model_file("d", format=FOLDER, architecture="eagle3", drafter=drafter),
+        make_model_file("t", format="safetensors", layers=depth),
+        make_model_file("d", format="safetensors", architecture="eagle3", drafter=drafter),
     )
     support = MethodSupport("eagle3", supported=True, needs=NEEDS["eagle3"])
     usable = {layer for layer in default_layers(depth) if 0 <= layer <= depth}

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
+import pickle
+import tempfile
+import zipfile
+from collections import OrderedDict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness.models.errors import ModelFileError
 from harness.models.facts import DrafterFacts, ModelFacts
+from harness.models.pytorch import pytorch_tensors
 from harness.models.read import read_model_file
 from tests.harness.models.folders import Tensors, write
 from tests.models.export import Family
@@ -40,6 +52,7 @@ MEDUSA: Tensors = {
 
 
 def facts(folder: Path, tensors: Tensors, **config: Any) -> ModelFacts:
+    folder.mkdir(exist_ok=True)
     return read_model_file(write(folder / "m", LLAMA | config, tensors)).facts
 
 
@@ -147,3 +160,106 @@ def test_blocks(tmp_path: Path, config: dict[str, Any], drafter: dict[str, Any])
 def test_a_drafter_reads_no_embedding_for_a_token(tmp_path: Path) -> None:
     found = facts(tmp_path, EAGLE)
     assert found.active_bytes == found.tensor_bytes - 100 * 32 * 2
+
+
+# ---- heads in PyTorch files ----------------------------------------------------------------------
+
+
+class Named:
+    """Pickled as the object of that name in a module."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Tensor:
+    """Pickled as PyTorch pickles a tensor."""
+
+    def __init__(self, storage: str, shape: tuple[int, ...]) -> None:
+        self.storage, self.shape = storage, shape
+
+
+class TorchPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Writes the list of tensors of a PyTorch file."""
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if isinstance(obj, Named):
+            module, _, name = obj.name.rpartition(".")
+            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+        elif isinstance(obj, Tensor):
+            self.save(Named("torch._utils._rebuild_tensor_v2"))
+            self.write(pickle.MARK)
+            self.save(("storage", Named(f"torch.{obj.storage}"), "0", "cpu", math.prod(obj.shape)))
+            self.write(pickle.BINPERSID)
+            for part in (0, obj.shape, (1,), False):
+                self.save(part)
+            self.save(OrderedDict())
+            self.write(pickle.TUPLE + pickle.REDUCE)
+        else:
+            super().save(obj, save_persistent_id)
+
+
+def torch_file(path: Path, content: object) -> Path:
+    listed = BytesIO()
+    TorchPickler(listed, protocol=2).dump(content)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", listed.getvalue())
+    return path
+
+
+def torch_folder(folder: Path, name: str, content: object, **config: Any) -> Path:
+    write(folder, LLAMA | config)
+    torch_file(folder / name, content)
+    return folder
+
+
+def test_an_eagle_head_in_a_pytorch_file(tmp_path: Path) -> None:
+    tensors = OrderedDict(
+        {name: Tensor("HalfStorage", shape) for name, (_, shape) in EAGLE.items()}
+    )
+    folder = torch_folder(tmp_path / "m", "pytorch_model.bin", tensors)
+    (folder / "training_args.bin").write_bytes(b"whatever")
+    found = read_model_file(folder).facts
+    assert (found.format, found.architecture) == ("PyTorch", "eagle")
+    same = facts(tmp_path / "other", EAGLE)
+    assert found.model_copy(update={"format": "safetensors"}) == same
+
+
+def test_medusa_heads_in_a_pytorch_file(tmp_path: Path) -> None:
+    tensors = {name: Tensor("BFloat16Storage", shape) for name, (_, shape) in MEDUSA.items()}
+    folder = torch_folder(tmp_path / "m", "medusa_lm_head.pt", tensors, medusa_num_heads=3)
+    found = read_model_file(folder).facts
+    assert (found.architecture, found.quantization) == ("medusa", "BF16")
+    assert found.drafter is not None
+    assert found.drafter.heads == 3
+
+
+def test_a_pytorch_file_runs_nothing(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+
+    class Harm:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {mark}",)
+
+    folder = torch_folder(tmp_path / "m", "pytorch_model.bin", {"a": Harm()})
+    with pytest.raises(ModelFileError, match="without running it"):
+        read_model_file(folder)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02}q\x00."])
+def test_what_is_no_pytorch_file(tmp_path: Path, content: bytes) -> None:
+    folder = write(tmp_path / "m", LLAMA)
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(ModelFileError, match="is no PyTorch file"):
+        read_model_file(folder)
+
+
+@given(st.binary(max_size=60))
+def test_a_damaged_list_is_said_to_be_one(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.bin"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", content)
+        with contextlib.suppress(ModelFileError):
+            assert pytorch_tensors(path) == []
