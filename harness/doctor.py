@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import Machine, read_machine
 from runners.base.contract import Found, Missing, Runner
+from runners.base.packaging import Packaging
 from runners.base.support import MethodSupport
 from runners.llama_cpp.choose import PROGRAM as LLAMA_SERVER
 from runners.registry import RUNNERS, make_runner
@@ -23,6 +24,8 @@ class RunnerState(BaseModel):
 
     name: str
     found: bool
+    packagings: tuple[Packaging, ...] = ()
+    """What it reads of a model, best first."""
     version: str | None = None
     where: str | None = None
     methods: tuple[MethodSupport, ...] = ()
@@ -67,7 +70,7 @@ def examine(runners: Mapping[str, Runner], *, measure: bool = True) -> Diagnosis
             machine = machine.model_copy(update={"bandwidth": measure_read_bandwidth()})
         except BandwidthError as error:
             notes = (str(error),)
-    states = tuple(_state(name, _find(runner)) for name, runner in runners.items())
+    states = tuple(_state(name, runner) for name, runner in runners.items())
     return Diagnosis(machine=machine, runners=states, notes=notes)
 
 
@@ -81,12 +84,13 @@ def _find(runner: Runner) -> Found | Missing:
         )
 
 
-def _state(name: str, result: Found | Missing) -> RunnerState:
-    match result:
+def _state(name: str, runner: Runner) -> RunnerState:
+    match result := _find(runner):
         case Found():
             return RunnerState(
                 name=name,
                 found=True,
+                packagings=runner.packagings,
                 version=result.version,
                 where=result.where,
                 methods=result.methods,
@@ -94,4 +98,10 @@ def _state(name: str, result: Found | Missing) -> RunnerState:
                 devices=result.devices,
             )
         case Missing():
-            return RunnerState(name=name, found=False, reason=result.reason, advice=result.advice)
+            return RunnerState(
+                name=name,
+                found=False,
+                packagings=runner.packagings,
+                reason=result.reason,
+                advice=result.advice,
+            )

@@ -75,6 +75,7 @@ def _runner_rows(runner: RunnerState) -> list[tuple[str, Text]]:
     rows = [
         ("where", runner.where),
         ("devices", ", ".join(runner.devices)),
+        ("reads", ", or ".join(packaging.words for packaging in runner.packagings)),
         ("acceptance", runner.acceptance_source),
         ("reason", runner.reason),
         ("advice", runner.advice),

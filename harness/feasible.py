@@ -109,7 +109,11 @@ def left_out(arms: Iterable[Arm]) -> list[str]:
         numbers = lengths.setdefault((", ".join(parts), arm.impossible), [])
         if arm.draft_tokens is not None and (len(of_runner) == 1 or len(parts) > 1):
             numbers.append(arm.draft_tokens)
-    return [f"{what}{_lengths(numbers)}: {reason}" for (what, reason), numbers in lengths.items()]
+    return [
+        # 'mlx reads …' names the runner by itself.
+        reason if reason.startswith(f"{what} ") else f"{what}{_lengths(numbers)}: {reason}"
+        for (what, reason), numbers in lengths.items()
+    ]
 
 
 def _lengths(numbers: Sequence[int]) -> str:

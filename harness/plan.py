@@ -134,8 +134,9 @@ def make_plan(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf | None =
     plan = Plan(suite, arms, prompts, _context(prompts, suite.max_tokens), shelf)
     if not plan.measured:
         _nothing_left(arms)
+    used = {arm.runner: runners[arm.runner] for arm in arms}
     for arm in plan.measured:
-        check(plan.spec(arm), arm.runner, suite, runners)
+        check(plan.spec(arm), arm.runner, suite, used)
     if all(arm.is_plain for arm in plan.measured) and not all(arm.is_plain for arm in arms):
         lines = left_out(arms)
         raise SuiteError("\n".join(["no way of speculating that was asked for can work", *lines]))

@@ -236,6 +236,8 @@ def _words(at: Location, fault: Any) -> str:
         return f"unknown key; {hint}"
     if kind == "value_error":
         return str(fault["ctx"]["error"])
+    if kind == "path_type":
+        return f"expected a path, not {shown(fault.get('input'))}"
     message = str(fault["msg"])
     message = message[:1].lower() + message[1:]
     return f"{message}, not {shown(fault.get('input'))}"

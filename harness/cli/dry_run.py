@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from harness.plan import Plan
 from harness.report.escape import clean
 from harness.report.numbers import counted
 from runners.base.contract import Runner
+from runners.base.packaging import packaging_of
 
 
 def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> None:
@@ -42,18 +44,12 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
         print(json.dumps(shown, indent=2))
         return
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    for heading in ("arm", "setting", "compared with"):
-        table.add_column(heading)
-    for arm in plan.arms:
-        baseline = "" if arm.is_plain else arm.baseline
-        if arm.impossible is not None:
-            baseline = "never: it cannot work"
-        table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))
-    console.print(table)
+    console.print(_table(plan))
     shortened = [f"{arm.id}: {arm.shortened}" for arm in plan.arms if arm.shortened is not None]
     cannot = [f"cannot work: {line}" for line in left_out(plan.arms)]
+    models = _models(plan) if len({arm.runner for arm in plan.arms}) > 1 else []
     lines = [
+        *(["", *models] if models else []),
         *(["", *shortened, *cannot] if shortened or cannot else []),
         "",
         f"{counted(len(plan.measured), 'arm')} in {counted(plan.suite.repeats, 'round')}: "
@@ -66,3 +62,36 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     ]
     for line in lines:
         console.print(Text(clean(line)))
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("arm", "setting", "compared with"):
+        table.add_column(heading, overflow="fold")
+    for arm in plan.arms:
+        baseline = "" if arm.is_plain else arm.baseline
+        if arm.impossible is not None:
+            baseline = "never: it cannot work"
+        table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))
+    return table
+
+
+def _models(plan: Plan) -> list[str]:
+    """'mlx, beside llama.cpp: Qwen3-8B-4bit (an MLX folder), drafts by …', a line a runner."""
+    lines = []
+    for runner in dict.fromkeys(arm.runner for arm in plan.measured):
+        own = [arm for arm in plan.measured if arm.runner == runner]
+        is_beside = any(arm.counterpart is not None for arm in own)
+        beside = f", beside {plan.suite.runner[0]}" if is_beside else ""
+        drafts = _names(arm.draft_model for arm in own)
+        line = f"{runner}{beside}: {_names(arm.model for arm in own) or 'no model'}"
+        lines.append(f"{line}, drafts by {drafts}" if drafts else line)
+    return lines
+
+
+def _names(paths: Iterable[str | None]) -> str:
+    found = [Path(path) for path in dict.fromkeys(paths) if path is not None]
+    return ", ".join(
+        f"{path.name} ({packaging.words})" if (packaging := packaging_of(path)) else path.name
+        for path in found
+    )

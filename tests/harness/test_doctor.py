@@ -14,6 +14,7 @@ from harness.doctor_view import render
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
 from runners.base.contract import Found, Missing, Runner
+from runners.base.packaging import Packaging
 from runners.base.support import MethodSupport
 from runners.registry import RUNNERS as RUNNERS_HERE
 
@@ -23,7 +24,9 @@ BANDWIDTH = Bandwidth(
 
 
 class Searched:
-    """The one question that the doctor asks of a runner."""
+    """The two questions that the doctor asks of a runner."""
+
+    packagings = (Packaging.MLX, Packaging.HF)
 
     def __init__(self, result: Found | Missing | Exception) -> None:
         self.result = result
@@ -74,6 +77,7 @@ def test_runners_are_found_or_missing(diagnosis: Diagnosis) -> None:
     assert found.where == FOUND.where
     assert found.methods == FOUND.methods
     assert found.reason is None
+    assert found.packagings == missing.packagings == (Packaging.MLX, Packaging.HF)
     assert (missing.found, missing.reason, missing.advice) == (
         False,
         "no vllm on PATH",
@@ -136,6 +140,7 @@ def test_texts_are_shown_as_they_are(diagnosis: Diagnosis) -> None:
     assert "/opt/[red]bin[/red]/llama-server" in text
     assert r"exec [bold]format\x1b[2J error" in text
     assert "\x1b" not in text
+    assert "reads       an MLX folder, or a Hugging Face folder" in text
     assert "18.4 GB/s read, 2 threads over 840 MiB, best of 2" in text
 
 
