@@ -103,7 +103,10 @@ def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts, measured: Mea
             # One pass reads all heads, however many tokens it drafts.
             return draft.active_bytes / measured.drafted_per_step
         # A file of MTP heads alone is a draft model too.
-        return (arm.method == "mtp" and draft.mtp_active_bytes) or draft.active_bytes
+        if arm.method == "mtp" and draft.mtp_active_bytes:
+            return draft.mtp_active_bytes
+        shares = draft.drafter is not None and draft.drafter.shares_output
+        return draft.active_bytes + (target.output_bytes if shares else 0)
     if arm.method == "mtp":
         if not target.mtp_active_bytes:
             raise _UnknownError("the model's header does not tell the size of its MTP heads")
@@ -143,6 +146,7 @@ def _held(manifest: Manifest, arm: Arm, path: str | None, what: str) -> ModelFac
             "active_bytes": round(share * facts.active_bytes),
             "expert_bytes": round(share * facts.expert_bytes),
             "mtp_active_bytes": round(share * facts.mtp_active_bytes),
+            "output_bytes": round(share * facts.output_bytes),
         }
     )
 

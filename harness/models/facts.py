@@ -18,6 +18,8 @@ class DrafterFacts(BaseModel):
     """EAGLE-3 in a folder: hidden states that it joins, one of each layer."""
     target_width: int | None = None
     """Length of those hidden states; None where the file does not say."""
+    shares_output: bool = False
+    """In a folder: it has no output matrix and works with its target's."""
     heads: int | None = None
     """Medusa: its heads, each of which drafts one token."""
     block_size: int | None = None
@@ -62,6 +64,8 @@ class ModelFacts(BaseModel):
     """The file holds MTP heads without the model that they belong to."""
     mtp_active_bytes: int = 0
     """Bytes that drafting one token with an MTP layer reads, the output matrix included."""
+    output_bytes: int = 0
+    """In a folder: bytes of the output matrix, which a tied embedding is too; 0: not known."""
     chat_template: bool = False
     drafter: DrafterFacts | None = None
     """Only of an architecture that drafts for another model: eagle, eagle3, medusa, dflash."""

@@ -45,7 +45,8 @@ def drafter_of(config: Mapping[str, Any], tensors: Sequence[Tensor]) -> Drafter 
         facts = _eagle3(config, width)
     else:
         facts = _dflash(config, width, {tensor.name for tensor in tensors})
-    return Drafter(kind, facts)
+    shares = kind != MEDUSA and not any("lm_head" in tensor.name for tensor in tensors)
+    return Drafter(kind, facts.model_copy(update={"shares_output": shares}))
 
 
 def _kind(config: Mapping[str, Any], tensors: Sequence[Tensor]) -> str | None:

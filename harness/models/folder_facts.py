@@ -51,7 +51,7 @@ class _Facts:
             "num_experts_per_tok", "num_experts_per_token", "top_k_experts"
         )
         self._drafter = drafter_of(self._config, self._tensors)
-        self._owns_output = any("lm_head." in tensor.name for tensor in self._tensors)
+        self._owns_output = any("lm_head" in tensor.name for tensor in self._tensors)
 
     def facts(self) -> ModelFacts:
         main = [tensor for tensor in self._tensors if not self._is_mtp(tensor)]
@@ -59,6 +59,7 @@ class _Facts:
         read = [tensor for tensor in main if self._is_read(tensor)]
         expert_bytes = sum(tensor.bytes for tensor in read if _EXPERT.search(tensor.name))
         mtp_layers = _layers(mtp)
+        output = self._output(main)
         kind = str(self._folder.config.get("model_type") or "unknown")
         return ModelFacts(
             format=self._folder.format,
@@ -79,7 +80,8 @@ class _Facts:
             mtp_layers=mtp_layers,
             mtp_declared=self._first(*MTP_KEYS) or 0,
             mtp_only=mtp_layers > 0 and not any(_LAYER.search(tensor.name) for tensor in main),
-            mtp_active_bytes=self._mtp_active(mtp, mtp_layers),
+            mtp_active_bytes=self._mtp_active(mtp, mtp_layers, output),
+            output_bytes=output,
             chat_template=self._folder.chat_template,
             drafter=None if self._drafter is None else self._drafter.facts,
         )
@@ -114,17 +116,22 @@ class _Facts:
         used = min(self._experts_used or self._experts, self._experts)
         return whole + experts * used // self._experts
 
-    def _mtp_active(self, mtp: Sequence[Tensor], layers: int) -> int:
+    def _output(self, main: Sequence[Tensor]) -> int:
+        """The output matrix; where there is none, the embedding's table is it."""
+        if self._drafter is not None and not self._owns_output:
+            return 0
+        name = "lm_head" if self._owns_output else "embed_tokens."
+        return sum(
+            tensor.bytes
+            for tensor in main
+            if name in tensor.name and not _OTHER_SENSE.search(tensor.name)
+        )
+
+    def _mtp_active(self, mtp: Sequence[Tensor], layers: int, output: int) -> int:
         """One MTP layer and the output matrix: its own, or the main model's."""
         if not layers:
             return 0
         own = any("shared_head.head." in tensor.name for tensor in mtp)
-        name = "lm_head." if self._owns_output else "embed_tokens."
-        output = sum(
-            tensor.bytes
-            for tensor in self._tensors
-            if name in tensor.name and not self._is_mtp(tensor)
-        )
         read = [tensor for tensor in mtp if "embed_tokens." not in tensor.name]
         return self._active(read) // layers + (0 if own else output)
 

@@ -4,6 +4,7 @@ import pytest
 
 from harness.analysis.ceilings import Measured, fits_cache, trial_ceiling
 from harness.machine.fingerprint import Gpu
+from harness.models.facts import DrafterFacts
 from tests.harness.builders import (
     DRAFT,
     MACHINE,
@@ -58,6 +59,26 @@ def of_facts(**facts):
 def test_mtp_heads_are_read_for_each_token_they_drafted():
     found = ceiling(make_arm("mtp", 4), models=of_facts(mtp_layers=1, mtp_active_bytes=50_000_000))
     assert found.rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 3 * 0.05e9))
+
+
+def test_a_drafter_without_an_output_matrix_reads_its_targets():
+    arm = make_arm("eagle", 4, draft_model=DRAFT)
+    models = [
+        m.model_copy(
+            update={
+                "facts": m.facts.model_copy(
+                    update={"output_bytes": 30_000_000}
+                    if m.path == MODEL
+                    else {"drafter": DrafterFacts(shares_output=True)}
+                )
+            }
+        )
+        for m in make_manifest([], []).models
+    ]
+    assert ceiling(arm, models=models).rate == pytest.approx(
+        2.5 * 100e9 / (1e9 + 1e6 + 3 * (0.1e9 + 0.03e9))
+    )
+    assert ceiling(arm).rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 3 * 0.1e9))
 
 
 def test_mtp_heads_may_be_in_a_file_of_their_own():

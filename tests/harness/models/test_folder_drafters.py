@@ -23,7 +23,7 @@ from harness.models.pytorch import pytorch_tensors
 from harness.models.read import read_model_file
 from tests.harness.models.folders import Tensors, write
 from tests.models.export import Family
-from tests.models.shape import EAGLE3_LAYERS, MEDUSA_HEADS, TARGET
+from tests.models.shape import EAGLE3_LAYERS, MEDUSA_HEADS, TARGET, VOCABULARY
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -68,6 +68,9 @@ def test_the_tiny_family(family: Family) -> None:
     assert layers == [(), EAGLE3_LAYERS, (2, 16, 29), ()]
     assert drafters[1].target_states == len(EAGLE3_LAYERS)
     assert drafters[3].heads == MEDUSA_HEADS
+    assert [drafter.shares_output for drafter in drafters] == [True, True, True, False]
+    output = VOCABULARY * TARGET.hidden * 4
+    assert [f.output_bytes for f in found.values()] == [0, 0, 0, output]
     assert {f.mtp_layers for f in found.values()} == {0}
     for path in (family.qwen3_hf, family.qwen35_mtp_hf, family.draft_hf):
         assert read_model_file(path).facts.drafter is None
@@ -105,7 +108,9 @@ def test_what_a_folder_drafts_by(
 def test_sizes_in_a_nested_configuration(tmp_path: Path) -> None:
     config = {"model_type": "eagle", "model": LLAMA}
     folder = write(tmp_path / "m", config, {"norm.weight": ("F16", (32,))})
-    assert read_model_file(folder).facts.drafter == DrafterFacts(target_width=32, target_layers=())
+    assert read_model_file(folder).facts.drafter == DrafterFacts(
+        target_width=32, target_layers=(), shares_output=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,6 +135,7 @@ def test_what_an_eagle3_head_reads(
     tmp_path: Path, config: dict[str, Any], drafter: dict[str, Any]
 ) -> None:
     found = facts(tmp_path, EAGLE3, architectures=["LlamaForCausalLMEagle3"], **config).drafter
+    # Of its own tokens, fewer than the target's, it has an output matrix.
     assert found == DrafterFacts(**{"target_width": 32, **drafter})
 
 
@@ -154,7 +160,7 @@ def test_what_an_eagle3_head_reads(
 def test_blocks(tmp_path: Path, config: dict[str, Any], drafter: dict[str, Any]) -> None:
     tensors: Tensors = {"layers.0.self_attn.k_proj.weight": ("F16", (32, 32))}
     found = facts(tmp_path, tensors, **{"architectures": ["DFlashDraftModel"], **config}).drafter
-    assert found == DrafterFacts(**{"target_width": 32, **drafter})
+    assert found == DrafterFacts(**{"target_width": 32, "shares_output": True, **drafter})
 
 
 def test_a_drafter_reads_no_embedding_for_a_token(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_mtp_heads_are_not_read_for_a_token(family: Family) -> None:
     with_heads = read_model_file(family.qwen35_mtp).facts
     # The GGUF file has an identity layer in front, but the same head.
     assert (found.layers, found.width) == (with_heads.layers - 1, with_heads.width)
+    assert found.output_bytes == 2048 * 192 * 4
     assert found.mtp_active_bytes == with_heads.mtp_active_bytes
     assert not found.mtp_only
 
@@ -68,6 +69,7 @@ def test_parts_and_an_embedding_of_its_own(tmp_path: Path) -> None:
     found = facts(tmp_path, first, second)
     assert found.tensor_bytes == 2 * EMBEDDING + 2 * LAYER
     assert found.active_bytes == EMBEDDING + 2 * LAYER
+    assert found.output_bytes == EMBEDDING
     assert found.kv_bytes_per_token == 2 * 2 * 8 * 2 * 2
     names = [file.name for file in files_of(tmp_path / "m")]
     assert names == ["config.json", "model-0.safetensors", "model-1.safetensors"]
