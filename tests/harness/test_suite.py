@@ -14,7 +14,7 @@ from harness.suite import (
     SuiteError,
     make_suite,
 )
-from harness.suite_file import read_suite
+from harness.suite_file import anchored_program, read_suite
 from harness.suite_values import parse_numbers
 from runners.base.contract import UsageError
 from runners.base.speculation import SyntheticAcceptance
@@ -327,6 +327,32 @@ def test_the_python_that_has_mlx_lm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # A run goes on with the environment that it began with.
     again, _ = gather(None, {}, [], base=suite)
     assert again == suite
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("llama-server", "llama-server"),
+        ("bin/none", "{folder}/bin/none"),
+        ("bin/tool", "{folder}/bin/tool"),
+        ("my bin/tool", "{folder}/my bin/tool"),
+        ("bin/tool -m vllm.entrypoints", "{folder}/bin/tool -m vllm.entrypoints"),
+        ("nice -n 5 bin/tool", "nice -n 5 {folder}/bin/tool"),
+        ("'my bin/tool' -x /none/y", "'{folder}/my bin/tool' -x /none/y"),
+        ("vllm --root=a/b  none/c", "vllm --root=a/b  none/c"),
+        ("docker run o'neill/bin/tool", "docker run o'neill/bin/tool"),
+    ],
+)
+def test_of_a_command_the_paths_to_something_become_absolute(
+    tmp_path: Path, program: str, expected: str
+) -> None:
+    for name in ("bin", "my bin"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tool").touch()
+    found = anchored_program(tmp_path, program, "--vllm")
+    assert found == expected.format(folder=tmp_path)
+    # Whoever goes on from another folder means the same.
+    assert anchored_program(tmp_path / "bin", found, "--vllm") == found
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,21 @@ def test_types_of_llama_cpp(spec_type: str, method: str) -> None:
     assert suite["methods"] == [method]
 
 
+@pytest.mark.parametrize(
+    ("spec_method", "method"),
+    [("draft_model", "draft-model"), ("ngram", "ngram"), ("eagle3", "eagle3"), ("mtp", "mtp")],
+)
+def test_methods_of_vllm(spec_method: str, method: str) -> None:
+    status, out, err = bench(*SWEEP, "--spec-method", spec_method)
+    said, *_ = err.splitlines()
+    assert said == "bench: --spec-method is --method here"
+    if status == 0:
+        assert json.loads(out)["suite"]["methods"] == [method]
+    else:
+        assert f"{method!r}" in err
+    assert "--method: unknown method 'x-y'" in bench(*SWEEP, "--spec-method", "x_y")[2]
+
+
 def test_types_with_commas_are_a_chain() -> None:
     status, _, err = bench(*SWEEP, "--spec-type", "draft-mtp,ngram-mod")
     assert status == 2

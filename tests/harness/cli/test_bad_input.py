@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from harness.cli.__main__ import app
 from tests.harness.builders import make_arm, make_launch, make_run, make_sample
 from tests.harness.models.gguf_files import dense, with_mtp, write
+from tests.models.export import Family
 
 
 def bench(*arguments: str | Path) -> tuple[int, str, str]:
@@ -36,6 +37,11 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             "the mock draws no acceptance",
         ),
         (["--runner", "mock", "--method", "ngram-mod+mtp"], "no method 'ngram-mod+mtp'"),
+        (["--runner", "mock,lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
+        (["--runner", ","], "--runner: needs at least one value"),
+        (["--runner", "mlx"], "no model: give one with --model: mlx reads an MLX folder or a Hu"),
+        (["--runner", "mock", "--model", "a", "--model", "b"], "--model a: neither a file nor a"),
+        (["--runner", "mock", "--runner-arg", "mlx:a=1"], "no runner 'mlx' in this sweep; it has"),
         (["--runner", "lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
         (
             ["--method", "ngram-smple"],
@@ -251,6 +257,46 @@ def test_nothing_that_can_work_is_status_2_with_the_reasons(tmp_path: Path) -> N
     assert "d.gguf has another vocabulary than m.gguf: it has 200 tokens, the target 9" in err
     assert len(err.splitlines()) == 3
     assert not (tmp_path / "results").exists()
+
+
+def test_a_runner_without_its_model_is_a_row_of_the_report_beside_the_others(
+    tmp_path: Path,
+) -> None:
+    sweep = [
+        *("sweep", "--runner", "mock", "--runner", "llama.cpp", "--model", "none.gguf"),
+        *("--method", "mtp", "--draft-tokens", "2", "--workload", "coding", "--prompts", "1"),
+        *("--repeats", "1", "--max-tokens", "4", "--runner-arg", "mock:step-ms=1"),
+    ]
+    status, out, err = bench(*sweep, "--out", "run")
+    missing = f"{tmp_path / 'none.gguf'} does not exist"
+    assert status == 1
+    assert err.startswith(f"bench: left out, since it cannot work: llama.cpp: {missing}\n")
+    assert missing.replace(" ", "") in "".join(out.split())
+    rows = json.loads(bench(*sweep, "--out", "again", "--json")[1])
+    assert [(row["arm"]["id"], row["ok"], row["failure"]) for row in rows] == [
+        ("mock-none", 1, None),
+        ("mock-mtp-k2", 1, None),
+        ("llama.cpp-none", 0, missing),
+        ("llama.cpp-mtp-k2", 0, missing),
+    ]
+    assert rows[3]["arm"]["counterpart"] == "mock-mtp-k2"
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    assert [runner["name"] for runner in manifest["runners"]] == ["mock", "llama.cpp"]
+    assert manifest["models"] == []
+    # Nothing has changed, so there is nothing left to do.
+    assert bench("sweep", "--resume", "run")[0] == 1
+    status, _, err = bench("sweep", "--resume", "run", "--runner", "mock")
+    assert status == 2
+    assert "runner: was mock, llama.cpp, is now mock" in err
+
+
+def test_a_plan_of_several_runners_says_what_each_measures(family: Family) -> None:
+    status, out, _ = bench(
+        *("sweep", "--runner", "mock,llama.cpp", "--method", "mtp", "--dry-run"),
+        *("--model", family.qwen35_mtp, "--model", family.qwen35_mtp_hf),
+    )
+    assert status == 0
+    assert f"llama.cpp, beside mock: {family.qwen35_mtp.name} (a GGUF file)" in out
 
 
 def test_what_cannot_work_is_a_row_of_the_report_with_its_reason(tmp_path: Path) -> None:
