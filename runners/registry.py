@@ -10,11 +10,13 @@ from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
 from runners.mlx.runner import Mlx
 from runners.mock import MockRunner
+from runners.vllm.runner import Vllm
 
 KINDS: dict[str, Callable[[str | None], Runner]] = {
     "llama.cpp": llama_cpp,
     "llama-cpp-python": lambda program: _without_program(LlamaCppPython(), program),
     "mlx": Mlx,
+    "vllm": Vllm,
     "mock": lambda program: _without_program(MockRunner(), program),
 }
 """Name -> what makes the runner of one program (a binary, a command); None: what is found here."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from runners.base.contract import Found, LaunchSpec, Missing, RequestError, StartError, UsageError
-from runners.base.process import Process, free_port, log_tail
+from runners.base.listening import start_on_free_port
+from runners.base.process import Process, log_tail
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import fetch
 from runners.base.support import MethodSupport
@@ -30,8 +31,6 @@ from runners.llama_cpp.log import why
 from runners.llama_cpp.methods import METHODS as LLAMA_METHODS
 from runners.llama_cpp.options import canonical
 
-PORTS_TRIED = 3
-"""Another program may take a port between its choice and the server's start."""
 POLL_S = 0.02
 HEALTH_S = 10.0
 
@@ -75,20 +74,12 @@ class Binary:
         arguments = self._dialect().arguments(spec)
         program = str(describe(self._program).path)
         deadline = time.monotonic() + timeout_s
-        for _ in range(PORTS_TRIED):
-            port = free_port()
-            argv = [program, *arguments, "--host", "127.0.0.1", "--port", str(port)]
-            process = await Process.start(argv, log=log, env=environment())
-            process.stop_listening()
-            try:
-                if await _is_ready(process, port, log, deadline):
-                    return process, f"http://127.0.0.1:{port}"
-            except BaseException:
-                await process.stop()
-                raise
-            await process.stop()
-            _forget(log)
-        raise StartError(f"{PORTS_TRIED} free ports in a row were taken by others")
+        return await start_on_free_port(
+            lambda port: [program, *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            log=log,
+            env=environment(),
+            is_ready=lambda process, port: _is_ready(process, port, log, deadline),
+        )
 
     def _dialect(self) -> Dialect:
         """How the build names methods and options.
@@ -101,11 +92,6 @@ class Binary:
         except UnusableError as error:
             raise UsageError(f"{error.missing.reason}; {error.missing.advice}") from None
         return Dialect(build.version, build.help)
-
-
-def _forget(log: Path) -> None:
-    """So that the next start is not judged by what this one said."""
-    log.unlink(missing_ok=True)
 
 
 def _support(method: str, dialect: Dialect) -> MethodSupport:

@@ -8,17 +8,19 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runners.base.contract import Missing, RunnerError, UsageError
+from runners.base.kept import keep, read_kept
 from runners.base.process import describe_exit
 from runners.base.question import ask
 from runners.llama_cpp.help import Flag, Help, parse_devices, parse_help, parse_version
 
-SCHEMA = 2
-"""Of the files in the cache; one of another schema is asked anew."""
+CACHE = "llama-server"
+"""Where answers are kept."""
+SCHEMA = 3
+"""Of what is kept; under another one a build is asked anew."""
 ASKING_S = 60.0
 """Limit for a question: a first start may read gigabytes of GPU libraries."""
 ADVICE = "name a llama-server: a path, or a name on PATH"
@@ -74,11 +76,11 @@ def _describe(path: Path, stamp: str) -> BinaryBuild | Missing:
 
 
 def _kept_or_asked(path: Path, stamp: str) -> BinaryBuild:
-    entry = _cache_folder() / f"{hashlib.sha256(stamp.encode()).hexdigest()[:24]}.json"
-    if (kept := _read(entry, path, stamp)) is not None:
-        return kept
+    kept = read_kept(CACHE, stamp)
+    if kept is not None and (build := _read(kept, path)) is not None:
+        return build
     build = _ask_all(path)
-    _write(entry, build, stamp)
+    keep(CACHE, stamp, _written(build))
     return build
 
 
@@ -176,12 +178,6 @@ def _ask(path: Path, question: str, *, keep_errors: bool) -> str:
 # ---- the cache ---------------------------------------------------------------------------------
 
 
-def _cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/decodebench/llama-server`; ~/.cache where the variable is not set."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(base) / "decodebench" / "llama-server"
-
-
 def _stamp(path: Path) -> str:
     """What changes when the build does: the file, and the libraries where it looks for them."""
     real = path.resolve()
@@ -198,18 +194,22 @@ def _stamp(path: Path) -> str:
     return f"{SCHEMA}|{real}|{state.st_mtime_ns}|{state.st_size}|{digest}"
 
 
-def _read(entry: Path, path: Path, stamp: str) -> BinaryBuild | None:
-    """A kept answer; None where there is none, or it is damaged or of another file."""
+def _written(build: BinaryBuild) -> str:
+    return json.dumps(
+        {"version": build.version, "flags": [asdict(flag) for flag in build.help.flags]}
+    )
+
+
+def _read(said: str, path: Path) -> BinaryBuild | None:
+    """A kept answer; None where it is damaged."""
     try:
-        kept = json.loads(entry.read_text(encoding="utf-8"))
-        if (kept["schema"], kept["stamp"]) != (SCHEMA, stamp):
-            return None
+        kept = json.loads(said)
         flags = tuple(
             Flag(_texts(flag["spellings"]), _texts(flag["negative"]), _text(flag["value"]))
             for flag in kept["flags"]
         )
         return BinaryBuild(path, _text(kept["version"]), Help(flags))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -223,23 +223,3 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError("not a list")
     return tuple(_text(item) for item in value)
-
-
-def _write(entry: Path, build: BinaryBuild, stamp: str) -> None:
-    """Keep an answer; a cache that cannot be written is no reason to fail."""
-    content = {
-        "schema": SCHEMA,
-        "stamp": stamp,
-        "version": build.version,
-        "flags": [asdict(flag) for flag in build.help.flags],
-    }
-    with contextlib.suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=entry.parent)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            Path(name).replace(entry)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runners.base import listening
 from runners.base.contract import Found, LaunchSpec, Missing, StartError, UsageError
 from runners.base.speculation import Speculation
 from runners.llama_cpp import binary, binary_build
@@ -298,9 +299,9 @@ async def test_a_port_that_was_taken_is_seen_where_the_log_is_silent(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        free = binary.free_port()
+        free = listening.free_port()
         ports = [taken.getsockname()[1], free]
-        monkeypatch.setattr(binary, "free_port", lambda: ports.pop(0))
+        monkeypatch.setattr(listening, "free_port", lambda: ports.pop(0))
         program.with_name("fault").write_text("silent")
         process, address = await Binary(str(program)).launch(SPEC, tmp_path / "log", 30)
         await process.stop()

@@ -1,0 +1,170 @@
+"""A launch as the arguments of `vllm serve`, in the words of one build."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.option_text import switch
+from runners.vllm.build import Build
+from runners.vllm.help import Flag
+from runners.vllm.methods import CONFIG, KEYS, config_of, key_of
+from runners.vllm.methods import OURS as OUR_KEYS
+
+KV_BYTES_PER_TOKEN = 256 * 1024
+"""Of models up to 70 billion parameters; where it is too little, vLLM says how much it needs."""
+LEAST_KV_BYTES = 1 << 30
+
+OURS = {
+    "model": "--model",
+    "seed": "--seed",
+    "host": "bench: it listens on 127.0.0.1",
+    "port": "bench",
+    "uds": "bench: it listens on 127.0.0.1",
+    "served-model-name": "bench",
+    "api-key": "bench: nobody else can reach the server",
+    "speculative-config": "--method, --draft-tokens and --draft-model; its other keys are options "
+    "such as speculative-config.prompt_lookup_max",
+    "spec-method": "--method",
+    "spec-model": "--draft-model",
+    "spec-tokens": "--draft-tokens",
+    "enable-prefix-caching": "bench: a cached prompt would not be measured",
+    "generation-config": "bench: every runner samples alike",
+    "enable-per-request-metrics": "bench",
+    "per-request-spec-decode-metrics": "bench",
+    "enable-prompt-tokens-details": "bench",
+    "disable-log-stats": "bench: it reads them",
+    "config": "--runner-arg, each of its options",
+}
+"""What sets it instead."""
+
+
+def canonical(option: str) -> str:
+    """vLLM's own name without dashes in front: 'max_model_len' -> 'max-model-len'.
+
+    Keys of the speculative configuration say where they belong:
+    'prompt_lookup_max' -> 'speculative-config.prompt_lookup_max'.
+    """
+    name = option.strip().lstrip("-")
+    prefix, dot, key = name.partition(".")
+    if dot and prefix.replace("_", "-") in (CONFIG, "sc"):
+        return f"{CONFIG}.{key.replace('-', '_')}"
+    if not dot and name.replace("-", "_") in KEYS:
+        return f"{CONFIG}.{name.replace('-', '_')}"
+    return f"{prefix.replace('_', '-')}{dot}{key}"
+
+
+def canonical_in(build: Build, option: str) -> str:
+    """As `canonical`, with a short spelling replaced by the flag's first long one."""
+    name = canonical(option)
+    flag = build.help.flag(name)
+    return name if flag is None else flag.name
+
+
+def arguments_of(spec: LaunchSpec, build: Build) -> list[str]:
+    """What follows the build's words, without host, port and name.
+
+    Raises:
+        UsageError: no model folder, or a method, an option or a value that the build lacks.
+    """
+    model = _folder(spec.model, "--model")
+    options = {canonical_in(build, name): value for name, value in spec.options}
+    keys = {key: value for name, value in options.items() if (key := key_of(name)) is not None}
+    for key in keys:
+        if key in OUR_KEYS:
+            raise UsageError(f"vLLM's {CONFIG}.{key} is set by {OUR_KEYS[key]}")
+    flags = {name: value for name, value in options.items() if key_of(name) is None}
+    given = [word for name, value in flags.items() for word in _words(name, value, build)]
+    arguments = [model] if build.takes_model_first else ["--model", model]
+    arguments += _own(spec, flags, build)
+    if not spec.speculation.is_plain:
+        if spec.speculation.draft_model is not None:
+            _folder(spec.speculation.draft_model, "--draft-model")
+        arguments += [f"--{CONFIG}", json.dumps(config_of(spec.speculation, keys, build))]
+    elif keys:
+        raise UsageError(f"vLLM's {CONFIG}.{min(keys)} means nothing to plain decoding")
+    return [*arguments, *given]
+
+
+def _folder(path: Path | None, flag: str) -> str:
+    if path is None:
+        raise UsageError(f"vLLM needs a model folder: {flag} FOLDER")
+    if not path.exists():
+        raise UsageError(f"{flag} {path}: there is no such folder")
+    if not (path / "config.json").is_file():
+        raise UsageError(
+            f"{flag} {path}: vLLM reads folders with a config.json and safetensors files "
+            "(Hugging Face), not this"
+        )
+    return str(path)
+
+
+def _own(spec: LaunchSpec, given: Mapping[str, OptionValue], build: Build) -> list[str]:
+    """What every launch has, where the build knows it and the user does not say otherwise."""
+    wanted: list[tuple[str, str]] = [
+        ("max-model-len", str(spec.context)),
+        ("seed", str(spec.seed)),
+        # Defaults of the model's own, such as a repetition penalty, would be vLLM's alone.
+        ("generation-config", "vllm"),
+        ("enable-per-request-metrics", ""),
+        ("enable-prompt-tokens-details", ""),
+    ]
+    if not spec.speculation.is_plain:
+        wanted.append(("per-request-spec-decode-metrics", "summary"))
+    if build.cpu and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+        # Its default is nearly all of the memory, which on a busy machine it does not get.
+        size = max(LEAST_KV_BYTES, spec.context * KV_BYTES_PER_TOKEN)
+        wanted.append(("kv-cache-memory-bytes", str(size)))
+    words: list[str] = []
+    for name, value in wanted:
+        if name not in given and build.help.has(name):
+            words += [f"--{name}", value] if value else [f"--{name}"]
+    prefixes = build.help.flag("enable-prefix-caching")
+    if prefixes is not None and prefixes.negative is not None:
+        words.append(prefixes.negative)
+    return words
+
+
+def _words(name: str, value: OptionValue, build: Build) -> list[str]:
+    """One option of the user's as arguments.
+
+    Raises:
+        UsageError: the build has no such option, or it is not the user's to set.
+    """
+    # 'no-enforce-eager' is the same flag switched off.
+    bare = name.removeprefix("no-")
+    flag = build.help.flag(name) or build.help.flag(bare)
+    if flag is not None and flag.name in OURS:
+        raise UsageError(f"vLLM's option {name} is set by {OURS[flag.name]}")
+    root = None if flag is not None else build.help.flag(name.partition(".")[0])
+    if root is not None and "." in name:  # --compilation-config.mode 0
+        if root.name in OURS:
+            raise UsageError(f"vLLM's option {name} is set by {OURS[root.name]}")
+        return [f"--{name}", _text(value)]
+    if flag is None:
+        known = [each.name for each in build.help.flags if each.name not in OURS]
+        near = difflib.get_close_matches(name, [*known, *KEYS], n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UsageError(f"vLLM {build.version} has no option {name!r}{hint}")
+    return _switched(name, flag, value) if not flag.value else [f"--{flag.name}", _text(value)]
+
+
+def _switched(name: str, flag: Flag, value: OptionValue) -> list[str]:
+    try:
+        on = switch(str(value))
+    except ValueError as error:
+        text = str(value)[:100]
+        raise UsageError(f"vLLM's option {name} cannot be {text!r}: {error}") from None
+    if flag.negative is not None and name == flag.negative.lstrip("-"):
+        on = not on
+    if on:
+        return [f"--{flag.name}"]
+    return [] if flag.negative is None else [flag.negative]
+
+
+def _text(value: OptionValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

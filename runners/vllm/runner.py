@@ -1,0 +1,146 @@
+"""The runner 'vllm': `vllm serve` as a command, in whatever environment it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from runners.base.contract import (
+    Found,
+    LaunchSpec,
+    Missing,
+    OptionValue,
+    RequestError,
+    StartError,
+    UsageError,
+)
+from runners.base.listening import start_on_free_port
+from runners.base.packaging import Packaging
+from runners.base.process import Process, log_tail
+from runners.base.speculation import METHODS
+from runners.base.stream import fetch
+from runners.vllm.arguments import arguments_of, canonical, canonical_in
+from runners.vllm.build import Build, describe, environment
+from runners.vllm.log import why
+from runners.vllm.methods import applies, support_of
+from runners.vllm.server import VllmServer
+
+POLL_S = 0.1
+HEALTH_S = 10.0
+GRACE_S = 20.0
+"""To end by itself: it has worker processes, and shared memory that only it knows of."""
+PORT_TAKEN = ("Address already in use", "address already in use", "Errno 98", "Errno 48")
+
+
+class Vllm:
+    """One vLLM, named as `command_of` takes it; None: the one that is found here."""
+
+    name = "vllm"
+    packagings = (Packaging.HF,)
+
+    def __init__(self, program: str | None = None) -> None:
+        self._program = program
+
+    def find(self) -> Found | Missing:
+        build = describe(self._program)
+        if isinstance(build, Missing):
+            return build
+        return Found(
+            version=build.version,
+            where=" ".join(build.words),
+            methods=tuple(support_of(method, build) for method in METHODS),
+            acceptance_source="metrics of each response; positions, and of builds before 2026 "
+            "everything, from /metrics counters",
+            devices=build.devices,
+        )
+
+    def _build(self) -> Build:
+        build = describe(self._program)
+        if isinstance(build, Missing):
+            raise UsageError(f"{build.reason}; {build.advice}")
+        return build
+
+    def check(self, spec: LaunchSpec) -> None:
+        arguments_of(spec, self._build())
+
+    def canonical(self, option: str) -> str:
+        build = describe(self._program)
+        return canonical(option) if isinstance(build, Missing) else canonical_in(build, option)
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        return ()
+
+    def applies(self, option: str, method: str) -> bool:
+        return applies(option, method)
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        build = self._build()
+        settings = [
+            f"{name}={shlex.quote(value)}"
+            for name, value in sorted(os.environ.items())
+            if name.startswith("VLLM_") and not name.endswith("_KEY")
+        ]
+        return " ".join([*settings, shlex.join([*build.words, *arguments_of(spec, build)])])
+
+    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> VllmServer:
+        build = self._build()
+        # Told apart from any other server that may answer on the port.
+        name = f"bench-{secrets.token_hex(4)}"
+        arguments = [*arguments_of(spec, build), "--served-model-name", name]
+        if build.help.has("disable-uvicorn-access-log"):
+            arguments.append("--disable-uvicorn-access-log")
+        deadline = time.monotonic() + timeout_s
+        process, address = await start_on_free_port(
+            lambda port: [*build.words, *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            log=log,
+            env=environment(),
+            is_ready=lambda process, port: _is_ready(process, port, name, log, deadline),
+            grace_s=GRACE_S,
+        )
+        try:
+            server = VllmServer(process, address, name, spec, log)
+            await server.probe(max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            await process.stop()
+            raise
+        return server
+
+
+async def _is_ready(process: Process, port: int, name: str, log: Path, deadline: float) -> bool:
+    """Wait until the model is loaded; False where another program has the port.
+
+    Raises:
+        StartError: the server ended, or is not ready at the deadline.
+    """
+    while (left := deadline - time.monotonic()) > 0:
+        if (ended := process.ended()) is not None:
+            reason = why(log)
+            if any(words in (reason or "") for words in PORT_TAKEN):
+                return False
+            raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
+        with contextlib.suppress(RequestError):  # Not listening yet.
+            limit = min(HEALTH_S, left)
+            reply = await fetch(f"http://127.0.0.1:{port}/health", timeout_s=limit)
+            if reply.status == 200 and process.ended() is None:
+                return await _is_ours(port, name, limit)
+        await asyncio.sleep(POLL_S)
+    last = log_tail(log, lines=1) or "nothing"
+    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+
+
+async def _is_ours(port: int, name: str, timeout_s: float) -> bool:
+    """Whether what answers on the port serves our model under its name of this launch."""
+    reply = await fetch(f"http://127.0.0.1:{port}/v1/models", timeout_s=timeout_s)
+    try:
+        return any(model["id"] == name for model in json.loads(reply.body)["data"])
+    except (ValueError, LookupError, TypeError):
+        return False
