@@ -61,7 +61,7 @@ def _beside(row: SideRow) -> str:
 
 def _ratio(ratio: Estimate) -> str:
     shown = numbers.speedup(ratio)
-    return f"{shown}, cannot be told apart" if ratio.interval and 1 in ratio.interval else shown
+    return f"{shown} (cannot be told apart)" if ratio.interval and 1 in ratio.interval else shown
 
 
 def _same_text(found: Lossless) -> str:

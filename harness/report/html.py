@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.report import escape
 from harness.report.content import SYNTHETIC, Report
 from harness.report.figures import Figure
-from harness.report.side_by_side import HEADING
+from harness.report.side_by_side import HEADING, MEANINGS
 
 HERE = Path(__file__).parent
 
@@ -38,6 +38,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         report=report,
         synthetic=SYNTHETIC,
         side_by_side=HEADING,
+        meanings=MEANINGS,
         policy=POLICY,
         # Both are this project's own: a style sheet beside this file, and matplotlib's drawings.
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704

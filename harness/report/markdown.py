@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report import escape
 from harness.report.content import SYNTHETIC, Fact, FactGroup, Report
 from harness.report.figures import Figure
-from harness.report.side_by_side import HEADING
+from harness.report.side_by_side import HEADING, MEANINGS
 from harness.report.tables import Table
 
 
@@ -30,7 +30,7 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         yield f"![{escape.markdown(figure.title)}](figures/{figure.name}.svg)"
     if report.side_by_side.groups:
         yield f"## {HEADING}"
-        yield escape.markdown(report.side_by_side.explanation)
+        yield escape.markdown(f"{report.side_by_side.explanation} {MEANINGS}")
         yield _table(report.side_by_side.table)
         if report.side_by_side.remarks:
             yield _list(report.side_by_side.remarks)

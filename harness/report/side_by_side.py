@@ -35,6 +35,14 @@ START_UP = Column("start-up")
 
 HEADING = "Runners side by side"
 
+MEANINGS = (
+    "Peak memory is the largest resident size of the runner's processes, which is not what the "
+    "model needs: vLLM sets memory aside for its KV cache beforehand, and memory of a GPU is not "
+    "counted. Start-up is the median time from the start of the process to the first answered "
+    "probe request."
+)
+"""What two columns mean that are easily misread."""
+
 NO_FIGURES = "no figures"
 
 Cell = Callable[[SideBySide, SideRow], str]
@@ -76,21 +84,20 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
             for row in group.rows
         ),
     )
-    several = len({group.max_tokens for group in groups}) > 1
-    return table if several else table.without([MAX_TOKENS])
+    unwanted = [] if len({group.max_tokens for group in groups}) > 1 else [MAX_TOKENS]
+    if all(group.reference.trial.arm.method == "none" for group in groups):
+        unwanted += [ACCEPTANCE, ACCEPTANCE_LENGTH]
+    return table.without(unwanted)
 
 
 def explanation(groups: Sequence[SideBySide]) -> str:
-    """What the table compares, and what two of its columns mean; '' where there is no table."""
+    """What the table compares; '' where there is no table."""
     if not groups:
         return ""
     first = groups[0].reference.trial.arm.runner
     return (
-        f"The same model, prompts and setting in several runners. Ratio: tok/s over that of "
-        f"{first}, by prompt and round. Peak memory is the largest resident size of a runner's "
-        "processes, and not what the model needs: vLLM sets memory aside for its KV cache "
-        "beforehand, and memory of a GPU is not counted. Start-up is the median time from the "
-        "start of the process to the first answered probe request."
+        "The same model, prompts and setting in several runners. Ratio: tok/s divided by that of "
+        f"{first}, by prompt and round."
     )
 
 

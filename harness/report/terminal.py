@@ -9,6 +9,7 @@ from harness.report import escape
 from harness.report.content import SYNTHETIC, WALL_TIME, Report
 from harness.report.side_by_side import (
     HEADING,
+    MEANINGS,
     MEMORY,
     PREFILL,
     PROMPTS,
@@ -30,6 +31,7 @@ from harness.report.tables import (
     NOTES,
     SETTING,
     WORKLOAD,
+    Column,
     Table,
     main_table,
     synthetic_table,
@@ -61,8 +63,8 @@ SPARED = (
     TEXT,
 )
 """Columns that a table gives up, in this order, until it fits."""
-WIDEST_SETTING = 24
-"""A longer name of a setting, or word on a text, may take several lines."""
+WIDEST = {SETTING: 24, TEXT: 18}
+"""Longer names of settings and words on texts may take several lines."""
 
 
 def print_summary(report: Report, console: Console) -> None:
@@ -71,6 +73,7 @@ def print_summary(report: Report, console: Console) -> None:
         _print(console, warning, style="bold red")
     for line in report.headlines:
         _print(console, line, style="bold")
+    shown: set[Column] = set()
     for workload, rows in groupby(report.rows, key=lambda row: row.workload):
         trials = list(rows)
         real = [row for row in trials if row.arm.synthetic is None]
@@ -78,9 +81,11 @@ def print_summary(report: Report, console: Console) -> None:
         _print_rows(console, workload, main_table(real), real)
         _print_rows(console, f"{workload}, synthetic acceptance", synthetic_table(drawn), drawn)
         groups = [group for group in report.side_by_side.groups if group.workload == workload]
-        _print_table(console, f"{workload}, {HEADING.lower()}", side_table(groups))
+        shown |= _print_table(console, f"{workload}, {HEADING.lower()}", side_table(groups))
     if report.side_by_side.groups:
         _print(console, report.side_by_side.explanation, style="dim")
+    if shown & {MEMORY, START_UP}:
+        _print(console, MEANINGS, style="dim")
     for remark in report.side_by_side.remarks:
         _print(console, remark, style="dim")
     if report.synthetic.rows:
@@ -106,10 +111,10 @@ def _print_rows(console: Console, title: str, content: Table, rows: Sequence[Tri
         _print(console, f"- {note}: {_trials(noted, rows)}", style="yellow")
 
 
-def _print_table(console: Console, title: str, content: Table) -> None:
-    """The table of one workload, as wide as there is room for."""
+def _print_table(console: Console, title: str, content: Table) -> set[Column]:
+    """The table of one workload, with the columns that there is room for: these are returned."""
     if not content.rows:
-        return
+        return set()
     content = content.without([WORKLOAD])
     table = _table(title, content)
     # A measurement never exceeds the width it is made for, so that has to be a generous one.
@@ -121,6 +126,7 @@ def _print_table(console: Console, title: str, content: Table) -> None:
         table = _table(title, content)
     console.print()
     console.print(table)
+    return set(content.columns)
 
 
 def _table(title: str, content: Table) -> RichTable:
@@ -142,7 +148,7 @@ def _table(title: str, content: Table) -> RichTable:
             Text(column.heading),
             justify=column.align,
             overflow="fold",
-            min_width=min(WIDEST_SETTING, widest) if column in (SETTING, TEXT) else widest,
+            min_width=min(WIDEST.get(column, widest), widest),
         )
     for row in content.rows:
         table.add_row(*(Text(escape.clean(cell)) for cell in row))
