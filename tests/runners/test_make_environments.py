@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import venv
 from pathlib import Path
@@ -12,10 +13,18 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / ".ci" / "environment"
 
 
-def run(folder: Path, requirement: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, requirement: str, repair: str = "") -> subprocess.CompletedProcess[str]:
+    script = folder / "scripts" / SCRIPT.name
+    contents = script.with_name("environments")
+    contents.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SCRIPT, script)
+    (contents / "a-runner.txt").write_text(requirement)
+    if repair:
+        (contents / "a-runner.repair").write_text(f"#!/bin/sh\n{repair}\n")
+        (contents / "a-runner.repair").chmod(0o755)
     settings = {"XDG_CACHE_HOME": str(folder / "a cache"), "PIP_NO_INDEX": "1"}
     return subprocess.run(
-        ["bash", str(SCRIPT), str(folder / "venv/bin/python"), "a-runner", requirement],
+        ["bash", str(script), str(folder / "venv/bin/python"), "a-runner"],
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
@@ -54,4 +63,16 @@ def test_made_once_and_told_to_the_tests(tmp_path: Path) -> None:
     (python.parents[1] / ".ready").unlink()
     assert run(tmp_path, "pip").returncode == 0
     assert (python.parents[1] / ".ready").exists()
-    assert [path.name for path in python.parents[2].iterdir()] == [python.parents[1].name]
+
+
+@pytest.mark.slow
+def test_a_repair_is_part_of_what_is_made(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    reason = tmp_path / "venv/runners-not-built/a-runner"
+    failed = run(tmp_path, "pip", "echo Error: nothing to repair; exit 3")
+    assert failed.returncode == 1
+    assert reason.read_text().strip().endswith("Error: nothing to repair")
+    assert run(tmp_path, "pip", 'touch "$(dirname "$1")/repaired"').returncode == 0
+    python = Path((tmp_path / "venv/environments/a-runner").read_text().strip())
+    assert python.with_name("repaired").exists()
+    assert not reason.exists()

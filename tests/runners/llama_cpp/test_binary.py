@@ -184,8 +184,9 @@ def test_a_damaged_cache_is_ignored(program: Path, cache: Path, damage: str) -> 
     binary_build._describe.cache_clear()
     Binary(str(program)).check(SPEC)
     assert json.loads(entry.read_text()) == kept
-    kept["flags"][0]["spellings"] = 5
-    entry.write_text(json.dumps(kept))
+    said = json.loads(kept["said"])
+    said["flags"][0]["spellings"] = 5
+    entry.write_text(json.dumps(kept | {"said": json.dumps(said)}))
     binary_build._describe.cache_clear()
     Binary(str(program)).check(SPEC)
 
