@@ -50,7 +50,10 @@ Cell = Callable[[SideBySide, SideRow], str]
 
 
 def side_table(groups: Sequence[SideBySide]) -> Table:
-    """One row for each runner, by setting, workload and `max_tokens`."""
+    """One row for each runner, by setting, workload and `max_tokens`.
+
+    What all rows have alike (the length, the type of the weights, no drafts) is no column.
+    """
     cells: dict[Column, Cell] = {
         SETTING: lambda group, _: group.setting,
         WORKLOAD: lambda group, _: group.workload,
@@ -87,6 +90,8 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
     unwanted = [] if len({group.max_tokens for group in groups}) > 1 else [MAX_TOKENS]
     if all(group.reference.trial.arm.method == "none" for group in groups):
         unwanted += [ACCEPTANCE, ACCEPTANCE_LENGTH]
+    if len({row.weights for group in groups for row in group.rows}) == 1:
+        unwanted.append(WEIGHTS)
     return table.without(unwanted)
 
 
@@ -165,7 +170,7 @@ def _text(_: SideBySide, row: SideRow) -> str:
 
 
 def _prompts(_: SideBySide, row: SideRow) -> str:
-    """'same', or '6 of 8 differ: 57 against 61'."""
+    """'same', or '6 of 8 differ: 57 against 61'; the warning at the top says in which prompt."""
     counts = row.prompts
     if counts is None:
         return "reference"
@@ -174,7 +179,7 @@ def _prompts(_: SideBySide, row: SideRow) -> str:
     if counts.example is None:
         return "same"
     found = _example(counts.example.tokens, counts.example.reference_tokens)
-    return f"{counts.differing} of {counts.compared} differ: {found} ({counts.example.prompt})"
+    return f"{counts.differing} of {counts.compared} differ: {found}"
 
 
 def _example(tokens: int, reference_tokens: int) -> str:

@@ -231,17 +231,17 @@ def test_a_cache_of_unknown_size_leaves_the_ceiling_unknown():
 GPU_MACHINE = MACHINE.model_copy(update={"gpus": (GPU,)})
 
 
-def held(arm, *, kind="vllm", machine=MACHINE, devices=(), file="F32", measured=MEASURED):
+def held(arm, *, kind="vllm", machine=MACHINE, devices=(), file="F32", **facts):
     """The ceiling under a runner that the suite calls 'mine', of models of the type `file`."""
     arm = arm.model_copy(update={"runner": "mine"})
     (runner,) = make_manifest([], []).runners
     runner = runner.model_copy(update={"name": "mine", "kind": kind, "devices": devices})
     models = [
-        m.model_copy(update={"facts": m.facts.model_copy(update={"quantization": file})})
+        m.model_copy(update={"facts": m.facts.model_copy(update={"quantization": file, **facts})})
         for m in make_manifest([], []).models
     ]
     run = make_run([arm], [], machine=machine, runners=(runner,), models=models)
-    return trial_ceiling(run, arm, measured)
+    return trial_ceiling(run, arm, MEASURED)
 
 
 def with_options(*options, method="none", k=None):
@@ -274,6 +274,12 @@ def test_vllm_holds_weights_and_cache_in_its_dtype(file, options, weights, cache
 def test_vllm_holds_the_draft_model_as_the_target():
     arm = make_arm("draft-model", 4, options=(("dtype", "bfloat16"),))
     assert held(arm).rate == pytest.approx(2.5 * 100e9 / (0.5e9 + 1e6 + 3 * 0.05e9))
+    # And the output matrix that a drafter shares.
+    arm = make_arm("eagle", 4, draft_model=DRAFT, options=(("dtype", "bfloat16"),))
+    shared = {"output_bytes": 30_000_000, "drafter": DrafterFacts(shares_output=True)}
+    assert held(arm, **shared).rate == pytest.approx(
+        2.5 * 100e9 / (0.5e9 + 1e6 + 3 * (0.05e9 + 0.015e9))
+    )
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_the_words_on_a_text(run, arm, words):
 
 def test_prompts_of_other_lengths_have_an_example():
     cells = cells_of(other_prompts_run())
-    assert cells[VLLM.id]["prompt tokens"] == "1 of 2 differ: 44 against 40 (p2)"
+    assert cells[VLLM.id]["prompt tokens"] == "1 of 2 differ: 44 against 40"
     assert cells[MLX.id]["prompt tokens"] == "same"
 
 
@@ -174,7 +174,8 @@ def test_what_is_missing_is_told_apart():
     cells = cells_of(run)
     for heading in ("prompt tokens", "TTFT", "peak memory"):
         assert cells[MLX.id][heading] == "not exposed"
-    assert (cells[MLX.id]["start-up"], cells[MLX.id]["weights"]) == ("–", "–")
+    assert cells[MLX.id]["start-up"] == "–"
+    assert "weights" not in cells[MLX.id]
     lost = cells[VLLM.id]
     assert (lost["tok/s [95%]"], lost["same text"]) == (
         "no figures",
