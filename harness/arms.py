@@ -194,7 +194,7 @@ def _named(arms: Sequence[Arm], varied: Sequence[str], models: SameModels) -> li
     """The arms with ids: short, usable as file names, unique."""
     several_runners = len({arm.runner for arm in arms}) > 1
     several_models = models.several(arm.model for arm in arms)
-    several_drafts = models.several(arm.draft_model for arm in arms)
+    several_drafts = models.several(arm.draft_model for arm in arms if arm.draft_model)
     used: set[str] = set()
     named = []
     for arm in arms:

@@ -65,6 +65,6 @@ class SameModels:
         return not self._entries.get(one, set()).isdisjoint(self._entries.get(other, ()))
 
     def several(self, paths: Iterable[str | None]) -> bool:
-        """Whether there is more than one model among the paths."""
-        found = list(dict.fromkeys(path for path in paths if path is not None))
+        """Whether there is more than one model among the paths, none counting as one."""
+        found = list(dict.fromkeys(paths))
         return not all(self.same(found[0], other) for other in found[1:])

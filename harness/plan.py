@@ -134,9 +134,7 @@ def make_plan(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf | None =
     plan = Plan(suite, arms, prompts, _context(prompts, suite.max_tokens), shelf)
     if not plan.measured:
         _nothing_left(arms)
-    used = {arm.runner: runners[arm.runner] for arm in arms}
-    for arm in plan.measured:
-        check(plan.spec(arm), arm.runner, suite, used)
+    check([(arm.runner, plan.spec(arm)) for arm in plan.measured], suite, runners)
     if all(arm.is_plain for arm in plan.measured) and not all(arm.is_plain for arm in arms):
         lines = left_out(arms)
         raise SuiteError("\n".join(["no way of speculating that was asked for can work", *lines]))

@@ -139,7 +139,8 @@ def test_paths_of_one_entry_are_one_model() -> None:
     assert models.same("elsewhere", "elsewhere")
     assert models.same(None, None)
     assert not models.same("a", None)
-    assert not models.several(["a", None, "b", "a"])
+    assert not models.several(["a", "b", "a"])
+    assert models.several(["a", None])
     assert models.several(["a", "d"])
     assert not models.several([None])
 

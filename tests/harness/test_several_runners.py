@@ -392,22 +392,28 @@ def test_a_runner_that_nothing_measured_needs_may_be_missing(family: Family) -> 
 
 
 def test_a_shared_option_that_one_refuses_says_how_to_give_it_to_another() -> None:
-    runners = {**RUNNERS, "mlx": Reading("mlx", (MLX, HF), options=())}
+    less = {
+        "mlx": Reading("mlx", (MLX, HF), options=()),
+        "vllm": Reading("vllm", (HF,), options=("dtype",)),
+        "llama.cpp": RUNNERS["llama.cpp"],
+    }
     with pytest.raises(UsageError) as caught:
-        plan_of(runners, args={"threads": 2})
+        plan_of(less, args={"threads": [1, 2]})
     assert str(caught.value).splitlines() == [
         "mlx has no option 'threads'",
-        "threads goes to every runner of this sweep (llama.cpp, vllm, mlx), and mlx refuses it; to "
-        "give it to one alone: --runner-arg llama.cpp:threads=VALUE, or args in "
+        "threads goes to every runner of this sweep, and mlx does not take it; to give it to "
+        "llama.cpp alone: --runner-arg llama.cpp:threads=VALUE, or args in "
         '[runners."llama.cpp"]',
     ]
-    # Its own options, and those of a single runner, are refused in the runner's words alone.
+    plan_of(less, runners={"llama.cpp": {"args": {"threads": [1, 2]}}})
+    # A runner's own options, those of a single runner, and those that nobody takes.
     for changed in (
         {"runners": {"mlx": {"args": {"threads": 2}}}},
         {"runner": "mlx", "args": {"threads": 2}},
+        {"runner": ["mlx", "vllm"], "args": {"threads": 2}},
     ):
         with pytest.raises(UsageError) as caught:
-            plan_of(runners, **changed)
+            plan_of(less, **changed)
         assert str(caught.value) == "mlx has no option 'threads'"
 
 
