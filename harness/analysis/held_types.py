@@ -14,6 +14,9 @@ FILE_TYPES = {"F32": 4, "F16": 2, "BF16": 2}
 VLLM_TYPES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4}
 """Bytes of one value under vLLM's `dtype` (vLLM 0.32, `ModelDType` in config/model.py)."""
 
+NAMES = {"half": "F16", "float16": "F16", "bfloat16": "BF16", "float": "F32", "float32": "F32"}
+"""The same types as files call them."""
+
 F16_BYTES = 2
 
 
@@ -42,13 +45,14 @@ def weights_share(kind: str, facts: ModelFacts, options: Mapping[str, str]) -> f
 def held_words(
     kind: str, facts: ModelFacts, options: Iterable[tuple[str, OptionValue]]
 ) -> str | None:
-    """The type of a model's weights: 'Q4_1'; 'F32 as bfloat16' where the runner casts them."""
+    """The type of a model's weights: 'Q4_1'; 'F32 as BF16' where the runner casts them."""
     own = facts.quantization
     chosen = by_name(options).get("dtype", "auto")
     if kind != "vllm" or own not in FILE_TYPES:
         return own
     if chosen != "auto":
-        return f"{own} as {chosen}"
+        held = NAMES.get(chosen, chosen)
+        return own if held == own else f"{own} as {held}"
     return "F32 in a type of vLLM's choice" if own == "F32" else own
 
 

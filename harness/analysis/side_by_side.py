@@ -40,7 +40,7 @@ class SideRow:
     start_s: float | None
     """Median over the launches that came up: from the start of the process to the first answer."""
     weights: str | None
-    """The type of the weights: 'Q4_1', 'F32 as bfloat16'."""
+    """The type of the weights: 'Q4_1', 'F32 as BF16'."""
 
 
 @dataclass(frozen=True)
