@@ -9,7 +9,7 @@ from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.fingerprint import read_machine
 from harness.plan import Plan
 from harness.theory.ceiling import decode_ceiling
-from runners.base.contract import Runner
+from runners.base.contract import Missing, Runner
 
 ASSUMED_SHARE = 0.5
 """Of the bandwidth ceiling that plain decoding reaches: 45% to 90% in published measurements."""
@@ -17,6 +17,7 @@ PREFILL_ADVANTAGE = 3
 """How many prompt tokens are read in the time of one generated token, at the least."""
 LOADING_BYTES_PER_S = 1e9
 STARTING_S = 1.0
+"""Of a runner that is not here to say how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
         bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
     except BandwidthError as error:
         return Estimate(None, str(error))
+    starting = {name: _starting_s(runners[name]) for name in {a.runner for a in plan.measured}}
     total = 0.0
     for arm in plan.measured:
         facts = models[arm.model]
-        total += STARTING_S + facts.tensor_bytes / LOADING_BYTES_PER_S
+        starts = len(plan.suite.max_tokens)
+        total += starts * (starting[arm.runner] + facts.tensor_bytes / LOADING_BYTES_PER_S)
         per_token = 1 / (
             ASSUMED_SHARE
             * decode_ceiling(bandwidth, facts.active_bytes, facts.kv_bytes_per_token or 0, 0)
@@ -66,3 +69,8 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
             read = sum(len(m.content) for m in prompt.messages) / 4 / PREFILL_ADVANTAGE
             total += sum((read + longest) * per_token for longest in plan.suite.max_tokens)
     return Estimate(total * plan.suite.repeats)
+
+
+def _starting_s(runner: Runner) -> float:
+    found = runner.find()
+    return STARTING_S if isinstance(found, Missing) else found.starting_s

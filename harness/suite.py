@@ -122,7 +122,7 @@ class Suite(_Strict):
     args: Arguments = {}
     arm: tuple[ArmSpec, ...] = ()
     request_timeout_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
-    start_timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
+    start_timeout_s: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     keep_text: bool = True
 
     @field_validator("methods")

@@ -178,7 +178,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Limit for one start of a runner. Default: 120.",
+            help="Limit for one start of a runner. Default: 600.",
             rich_help_panel=HOW,
         ),
     ] = None,

@@ -58,6 +58,8 @@ class Found:
     acceptance_source: str
     """Where drafted, accepted and steps come from, e.g. '/metrics counters'."""
     devices: tuple[str, ...] = ()
+    starting_s: float = 1.0
+    """About how long a start takes beyond reading the model's files."""
 
 
 @dataclass(frozen=True)

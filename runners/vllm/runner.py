@@ -34,6 +34,8 @@ from runners.vllm.server import VllmServer
 
 POLL_S = 0.1
 HEALTH_S = 10.0
+STARTING_S = 40.0
+"""Its processes import PyTorch one after the other; on a GPU it compiles as well."""
 GRACE_S = 20.0
 """To end by itself: it has worker processes, and shared memory that only it knows of."""
 PORT_TAKEN = ("Address already in use", "address already in use", "Errno 98", "Errno 48")
@@ -59,6 +61,7 @@ class Vllm:
             acceptance_source="metrics of each response; positions, and of builds before 2026 "
             "everything, from /metrics counters",
             devices=build.devices,
+            starting_s=STARTING_S,
         )
 
     def _build(self) -> Build:
