@@ -39,6 +39,13 @@ OURS = {
     "enable-prompt-tokens-details": "bench",
     "disable-log-stats": "bench: it reads them",
     "config": "--runner-arg, each of its options",
+    "ssl-keyfile": "bench: it speaks plain HTTP to 127.0.0.1",
+    "ssl-certfile": "bench: it speaks plain HTTP to 127.0.0.1",
+    "ssl-ca-certs": "bench: it speaks plain HTTP to 127.0.0.1",
+    "root-path": "bench",
+    "grpc": "bench: it speaks plain HTTP to 127.0.0.1",
+    "headless": "bench: it speaks plain HTTP to 127.0.0.1",
+    "hf-token": "nothing: bench looks nothing up in the network, and keeps no secrets",
 }
 """What sets it instead."""
 
@@ -115,7 +122,8 @@ def _own(spec: LaunchSpec, given: Mapping[str, OptionValue], build: Build) -> li
     ]
     if not spec.speculation.is_plain:
         wanted.append(("per-request-spec-decode-metrics", "summary"))
-    if build.cpu and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+    sized = "VLLM_CPU_KVCACHE_SPACE" in os.environ or "gpu-memory-utilization" in given
+    if build.cpu and not sized:
         # Its default is nearly all of the memory, which on a busy machine it does not get.
         size = max(LEAST_KV_BYTES, spec.context * KV_BYTES_PER_TOKEN)
         wanted.append(("kv-cache-memory-bytes", str(size)))

@@ -24,7 +24,8 @@ ASKING_S = 300.0
 """Limit for its help: it imports PyTorch and half of vLLM first, from a cold disk perhaps."""
 ABOUT_S = 60.0
 HELPS = ("--help=all", "--help")
-"""The first since September 2025, when the second began to list groups only."""
+"""The first since 0.11 (October 2025), when the second began to list groups only. Before, it
+looked for flags with 'all' in their names, or was an error."""
 
 
 @dataclass(frozen=True)

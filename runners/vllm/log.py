@@ -10,9 +10,27 @@ READ_BYTES = 4 << 20
 LONGEST = 500
 
 _PREFIX = re.compile(
-    r"^(?:\([\w-]+ pid=\d+\) )?(?:(?:ERROR|CRITICAL) \d\d-\d\d [\d:.]+ \[[^\]]*\] ?)?"
+    r"^(?:\([\w-]+(?: \w+=\d+)+\) )?(?:(?:ERROR|CRITICAL) \d\d-\d\d [\d:.]+ \[[^\]]*\] ?)?"
 )
-_ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception|NotImplemented)): ?(.*)")
+"""'(Worker_TP0 pid=31) ERROR 11-22 13:20:49 [core.py:1512] ' and what of it there is."""
+_ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception))(?:: ?(.*))?$")
+_CHAINED = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
+"""The later one is meant for users, the earlier one for whoever wrote the code."""
+_SPEAKING = (
+    "ValueError",
+    "ValidationError",
+    "RuntimeError",
+    "NotImplementedError",
+    "OSError",
+    "Exception",
+)
+"""Kinds of errors whose names add nothing to their words."""
+_IN_PLAIN_WORDS = {
+    "Unsupported speculative method: 'mtp'": "vLLM finds no MTP heads in the model's config.json",
+}
 _VAGUE = (
     "Engine core initialization failed",
     "EngineCore encountered an issue",
@@ -49,26 +67,51 @@ def why(log: Path, since: int = 0) -> str | None:
     None where the log tells of none.
     """
     lines = [_PREFIX.sub("", line, count=1) for line in _read(log, since).splitlines()]
+    reason: str | None = None
+    chained = False
     for at, line in enumerate(lines):
         if (usage := _USAGE.match(line)) is not None:
-            return usage[1][:LONGEST]
+            return _usage(usage[1])
+        if line in _CHAINED:
+            chained = True
         if (found := _ERROR.match(line)) is None:
             continue
-        kind, said = found[1], found[2].strip()
-        if kind == "ValidationError":  # pydantic's, whose words stand on the next lines
-            said = _validation(lines[at + 1 : at + 4]) or said
-        if said and not any(words in said for words in _VAGUE):
-            plain = kind in ("ValueError", "ValidationError", "RuntimeError")
-            return (said if plain else f"{kind}: {said}")[:LONGEST]
-    return None
+        if reason is not None and not chained:
+            return reason
+        chained = False
+        said = _said(found[1], (found[2] or "").strip(), lines, at)
+        if not any(words in said for words in _VAGUE):
+            reason = said[:LONGEST]
+    return reason
+
+
+def _usage(said: str) -> str:
+    """argparse names the function that could not read a value: that tells nobody anything."""
+    return re.sub(r"cannot be converted to <function .*>", "cannot be read", said)[:LONGEST]
+
+
+def _said(kind: str, said: str, lines: list[str], at: int) -> str:
+    """The error of a line in words of its own."""
+    if kind == "ValidationError":  # pydantic's, whose words stand on the next lines
+        return _validation(lines[at + 1 : at + 4]) or said
+    if not said:  # an assertion: all that there is to tell is its code
+        code = [line.strip() for line in lines[max(0, at - 2) : at] if set(line) - set(" ^~")]
+        return f"{kind} at: {code[-1]}" if code else kind
+    said = next((ours for theirs, ours in _IN_PLAIN_WORDS.items() if theirs in said), said)
+    return said if kind in _SPEAKING else f"{kind}: {said}"
 
 
 def _validation(lines: list[str]) -> str | None:
-    """'  Value error, There is no … [type=value_error, …]' without what frames it."""
+    """'  Value error, There is no … [type=value_error, …]' without what frames it.
+
+    The name of the field, where there is one, stands on a line of its own before it.
+    """
+    field = ""
     for line in lines:
         if line.startswith("  "):
-            said = line.strip().removeprefix("Value error, ")
-            return re.sub(r" \[type=\w+, .*$", "", said)
+            said = re.sub(r" \[type=\w+, .*$", "", line.strip().removeprefix("Value error, "))
+            return f"{field}{said}"
+        field = f"{line.strip()}: "
     return None
 
 

@@ -58,8 +58,8 @@ class Vllm:
             version=build.version,
             where=" ".join(build.words),
             methods=tuple(support_of(method, build) for method in METHODS),
-            acceptance_source="metrics of each response; positions, and of builds before 2026 "
-            "everything, from /metrics counters",
+            acceptance_source="metrics of each response; positions, and everything of builds before "
+            "0.29 (2026), from /metrics counters",
             devices=build.devices,
             starting_s=STARTING_S,
         )

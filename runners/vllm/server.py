@@ -106,10 +106,13 @@ class VllmServer:
         chosen = method_of(self._log)
         if chosen is None or asked.is_plain:
             return
-        if chosen[0].removesuffix("_mtp") != METHODS[asked.method].name.removesuffix("_mtp"):
+        # Before 0.11 each family's heads had a name of their own: 'deepseek_mtp'.
+        name = "mtp" if chosen[0].endswith("_mtp") else chosen[0]
+        if name != METHODS[asked.method].name:
+            what = "model" if asked.draft_model is None else "draft model"
             raise StartError(
                 f"asked for {asked.method}, but vLLM chose {chosen[0]}: it goes by the path of the "
-                "draft model, so rename the folder",
+                f"{what}, so rename the folder",
                 log_tail(self._log),
             )
 
