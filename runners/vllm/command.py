@@ -19,7 +19,8 @@ ADVICE = (
     "install it in an environment of its own, python -m venv vllm, vllm/bin/pip install vllm, and "
     "name its program: --vllm vllm/bin/vllm"
 )
-_PYTHON = re.compile(r"python[\d.]*$")
+_PYTHON = re.compile(r"^python[\d.]*$")
+_EXEC = "'''exec' "
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _named(program: str) -> Command | Missing:
     first = _which(words[0]) if words else None
     if first is None:
         what = words[0] if words else program
-        if Path(what).expanduser().is_dir():
+        if what and Path(what).expanduser().is_dir():
             return Missing(f"{what} is a folder", "name the vllm or the python in it")
         return Missing(f"{what!r:.200} is no program that can be run", ADVICE)
     if len(words) == 1:
@@ -87,6 +88,16 @@ def _python_of(path: str) -> str | None:
             head = file.read(1024).decode(errors="replace")
     except OSError:
         return None
-    # pip writes a shell's line into scripts whose Python has too long a path for '#!'.
-    found = re.match(r"#!(\S*python[\d.]*)\n|#!/bin/sh\n'''exec' \"?(\S*python[\d.]*)\"? ", head)
-    return None if found is None else found[1] or found[2]
+    first, _, second = head.partition("\n")
+    # pip and uv write a shell's line into scripts whose Python has a path that '#!' cannot hold.
+    if first == "#!/bin/sh" and second.startswith(_EXEC):
+        line = second.partition("\n")[0].removeprefix(_EXEC)
+    elif first.startswith("#!"):
+        line = first.removeprefix("#!")
+    else:
+        return None
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    return words[0] if words and _PYTHON.search(Path(words[0]).name) else None

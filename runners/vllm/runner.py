@@ -38,6 +38,8 @@ STARTING_S = 40.0
 """Its processes import PyTorch one after the other; on a GPU it compiles as well."""
 GRACE_S = 20.0
 """To end by itself: it has worker processes, and shared memory that only it knows of."""
+SECRETS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+"""Ends of the names of settings that are not shown."""
 PORT_TAKEN = ("Address already in use", "address already in use", "Errno 98", "Errno 48")
 
 
@@ -58,8 +60,8 @@ class Vllm:
             version=build.version,
             where=" ".join(build.words),
             methods=tuple(support_of(method, build) for method in METHODS),
-            acceptance_source="metrics of each response; positions, and everything of builds before "
-            "0.29 (2026), from /metrics counters",
+            acceptance_source="metrics of each response; positions, and all of builds before 0.29 "
+            "(2026), from /metrics counters",
             devices=build.devices,
             starting_s=STARTING_S,
         )
@@ -90,7 +92,7 @@ class Vllm:
         settings = [
             f"{name}={shlex.quote(value)}"
             for name, value in sorted(os.environ.items())
-            if name.startswith("VLLM_") and not name.endswith("_KEY")
+            if name.startswith("VLLM_") and not name.endswith(SECRETS)
         ]
         return " ".join([*settings, shlex.join([*build.words, *arguments_of(spec, build)])])
 
