@@ -8,14 +8,14 @@ from collections.abc import Callable
 from runners.base.contract import Runner, UsageError
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
-from runners.mlx.runner import Mlx
+from runners.mlx.choose import mlx
 from runners.mock import MockRunner
 from runners.vllm.runner import Vllm
 
 KINDS: dict[str, Callable[[str | None], Runner]] = {
     "llama.cpp": llama_cpp,
     "llama-cpp-python": lambda program: _without_program(LlamaCppPython(), program),
-    "mlx": Mlx,
+    "mlx": mlx,
     "vllm": Vllm,
     "mock": lambda program: _without_program(MockRunner(), program),
 }

@@ -1,0 +1,160 @@
+"""The runner 'mlx' with MTPLX: `mtplx serve` as a command, for plain decoding and MTP.
+
+Written after the source of mtplx 2.12.2; it was never run on the hardware that it is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runners.base.contract import (
+    Found,
+    LaunchSpec,
+    Missing,
+    OptionValue,
+    RequestError,
+    StartError,
+    UsageError,
+)
+from runners.base.listening import start_on_free_port
+from runners.base.packaging import Packaging
+from runners.base.process import Process, log_tail
+from runners.base.speculation import METHODS, PLAIN
+from runners.base.support import MethodSupport, Need
+from runners.mlx.mtplx_options import METHOD, applies, arguments_of, canonical
+from runners.mlx.mtplx_program import KEYS, NAME, OURS, Program, describe, environment
+from runners.mlx.mtplx_server import MtplxServer, health_of, why
+
+POLL_S = 0.1
+HEALTH_S = 10.0
+GRACE_S = 10.0
+"""To end by itself: it gives requests five seconds, and then the fans back to the system."""
+PORT_TAKEN = ("is already in use", "address already in use", "Address already in use")
+
+
+class Mtplx:
+    """One mtplx, by path or by name on PATH."""
+
+    name = "mlx"
+    packagings = (Packaging.MLX, Packaging.HF)
+
+    def __init__(self, program: str) -> None:
+        self._name = program
+
+    def find(self) -> Found | Missing:
+        program = describe(self._name)
+        if isinstance(program, Missing):
+            return program
+        return Found(
+            version=f"{NAME} {program.version}",
+            where=program.path,
+            methods=tuple(support_of(method, program) for method in METHODS),
+            acceptance_source="mtplx_stats in the last chunk of each response, positions too",
+            devices=("Metal",),
+        )
+
+    def _program(self) -> Program:
+        program = describe(self._name)
+        if isinstance(program, Missing):
+            raise UsageError(f"{program.reason}; {program.advice}")
+        return program
+
+    def check(self, spec: LaunchSpec) -> None:
+        self._program()
+        arguments_of(spec)
+
+    def canonical(self, option: str) -> str:
+        return canonical(option)
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        return ()
+
+    def applies(self, option: str, method: str) -> bool:
+        return applies(option, method)
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        theirs = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("MTPLX_") and name not in KEYS
+        }
+        settings = [f"{name}={shlex.quote(text)}" for name, text in sorted((theirs | OURS).items())]
+        words = [self._program().path, "serve", *arguments_of(spec)]
+        return " ".join([*settings, shlex.join(words)])
+
+    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> MtplxServer:
+        program = self._program()
+        arguments = arguments_of(spec)
+        # Told apart from any other server that may answer on the port.
+        launch = f"bench-{secrets.token_hex(4)}"
+        deadline = time.monotonic() + timeout_s
+        health: dict[str, Any] = {}
+
+        async def is_ready(process: Process, port: int) -> bool:
+            found = await _health(process, port, launch, log, deadline)
+            health.update(found or {})
+            return found is not None
+
+        process, address = await start_on_free_port(
+            lambda port: [
+                # Its errors go to standard output, which is not kept.
+                *("/bin/sh", "-c", 'exec "$@" 1>&2', "sh"),
+                *(program.path, "serve", *arguments),
+                *("--host", "127.0.0.1", "--port", str(port)),
+            ],
+            log=log,
+            env=environment(launch),
+            is_ready=is_ready,
+            grace_s=GRACE_S,
+        )
+        try:
+            server = MtplxServer(process, address, spec, log)
+            await server.probe(health, max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            await process.stop()
+            raise
+        return server
+
+
+async def _health(
+    process: Process, port: int, launch: str, log: Path, deadline: float
+) -> dict[str, Any] | None:
+    """Wait until the model is loaded; None where another program has the port.
+
+    Raises:
+        StartError: the server ended, or is not ready at the deadline.
+    """
+    while (left := deadline - time.monotonic()) > 0:
+        if (ended := process.ended()) is not None:
+            reason = why(log)
+            if any(words in log_tail(log) for words in PORT_TAKEN):
+                return None
+            raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
+        with contextlib.suppress(RequestError):  # Not listening yet.
+            health = await health_of(f"http://127.0.0.1:{port}", min(HEALTH_S, left))
+            if health is not None and process.ended() is None:
+                startup = health.get("startup")
+                named = startup.get("launch_id") if isinstance(startup, dict) else None
+                return health if named == launch else None
+        await asyncio.sleep(POLL_S)
+    last = log_tail(log, lines=1) or "nothing"
+    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+
+
+def support_of(method: str, program: Program) -> MethodSupport:
+    if method == PLAIN:
+        return MethodSupport(method, supported=True)
+    if method == METHOD:
+        note = f"needs {Need.MTP_HEADS.value}"
+        return MethodSupport(method, supported=True, note=note, needs=(Need.MTP_HEADS,))
+    return MethodSupport(method, supported=False, note=f"not supported by {NAME} {program.version}")

@@ -1,0 +1,212 @@
+"""The stream of mtplx's /v1/chat/completions, read: chunks of text, then one with all counts.
+
+A chunk holds the text of what one call of the generator's callback wrote: the token that a step
+begins with, the accepted tokens of its draft, the target's own token after them. It does not say
+how many tokens these are; only the last chunk counts, the whole answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from runners.base.contract import Burst, Completion, RequestError
+
+TEXTS = ("reasoning_content", "content")
+"""Where the text of a chunk stands: what the model thinks is text like any other."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One event of the stream."""
+
+    text: str
+    finish_reason: str | None
+    closing: dict[str, Any] | None
+    """The whole event, where it has the counts."""
+
+    @classmethod
+    def parse(cls, data: str) -> Chunk:
+        with readable(data):
+            body = json.loads(data)
+            if "error" in body:
+                error = body["error"]
+                said = error["message"] if isinstance(error, dict) else error
+                raise RequestError(f"the runner answered with an error: {str(said)[:300]}")
+            choice = body["choices"][0]
+            delta = choice.get("delta") or {}
+            reason = choice.get("finish_reason")
+            return cls(
+                "".join(str(delta[name]) for name in TEXTS if delta.get(name)),
+                None if reason is None else str(reason),
+                body if "usage" in body else None,
+            )
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What one answer's drafts came to."""
+
+    drafted: int = 0
+    accepted: int = 0
+    steps: int = 0
+    per_position: tuple[int, ...] = ()
+    disagreement: str | None = None
+
+
+class Answer:
+    """One answer as its chunks tell it."""
+
+    def __init__(self, *, draft_tokens: int | None, temperature: float) -> None:
+        """`draft_tokens`: what was asked for; None of plain decoding."""
+        self._draft_tokens = draft_tokens
+        self._temperature = temperature
+        self._pieces: list[tuple[float, str]] = []
+        self._closing: dict[str, Any] | None = None
+        self._closed_at = 0.0
+        self._finish_reason: str | None = None
+
+    def add(self, at: float, chunk: Chunk) -> None:
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        if chunk.closing is not None:
+            self._closing, self._closed_at = chunk.closing, at
+        if not chunk.text:
+            return
+        # What came in one read cannot be told apart in time.
+        if self._pieces and self._pieces[-1][0] == at:
+            self._pieces[-1] = (at, self._pieces[-1][1] + chunk.text)
+        else:
+            self._pieces.append((at, chunk.text))
+
+    def finish(self, sent_at: float) -> tuple[list[Burst], Completion, Drafts]:
+        """The whole answer, once its stream has ended.
+
+        Raises:
+            RequestError: it is not all there, or not what was asked for.
+        """
+        if self._closing is None:
+            raise RequestError("the stream ended without its counts", server_lost=True)
+        with readable(str(self._closing)):
+            usage, timings = self._closing["usage"], self._closing["timings"]
+            stats = dict(self._closing["mtplx_stats"])
+            self._check(stats)
+            tokens = int(usage["completion_tokens"])
+            drafts = self._drafts(stats, tokens)
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+            rate = float(timings["predicted_per_second"])
+            return (
+                self._bursts(tokens),
+                Completion(
+                    sent_at=sent_at,
+                    output_tokens=tokens,
+                    finish_reason=self._finish_reason,
+                    prompt_tokens=int(usage["prompt_tokens"]),
+                    cached_tokens=None if cached is None else int(cached),
+                    prefill_s=float(timings["prompt_ms"]) / 1000,
+                    decode_s=float(timings["predicted_ms"]) / 1000,
+                    decode_rate=rate or None,
+                    drafted=drafts.drafted,
+                    accepted=drafts.accepted,
+                    steps=drafts.steps,
+                ),
+                drafts,
+            )
+
+    def _check(self, stats: dict[str, Any]) -> None:
+        """Refuse an answer that would be measured as what it is not."""
+        if (stop := stats.get("memory_stop")) is not None:
+            said = stop.get("message") if isinstance(stop, dict) else stop
+            raise RequestError(f"mtplx ran out of memory: {str(said)[:300]}")
+        if int(stats.get("attempts") or 1) > 1:
+            raise RequestError(f"mtplx made the answer {stats['attempts']} times over")
+        used = stats.get("effective_temperature")
+        if used is not None and float(used) != self._temperature:
+            raise RequestError(f"asked for temperature {self._temperature:g}, mtplx used {used}")
+
+    def _drafts(self, stats: dict[str, Any], tokens: int) -> Drafts:
+        if self._draft_tokens is None:
+            return Drafts(steps=tokens)
+        drafted, accepted = int(stats["drafted_tokens"]), int(stats["accepted_drafts"])
+        # A pass yields what it accepts and a token of the target's own. The last verification may
+        # be cut short of the latter; and at temperatures above 0 a rejection takes one more pass,
+        # which is not among the verifications.
+        steps = max(tokens - accepted, 1 + int(stats["verify_calls"]))
+        by_depth = tuple(int(count) for count in stats.get("accepted_by_depth") or ())
+        return Drafts(
+            drafted,
+            accepted,
+            steps,
+            by_depth,
+            self._disagreement(stats, tokens, accepted, by_depth),
+        )
+
+    def _disagreement(
+        self, stats: dict[str, Any], tokens: int, accepted: int, by_depth: tuple[int, ...]
+    ) -> str | None:
+        if by_depth and sum(by_depth) != accepted:
+            return f"mtplx counts {accepted} accepted tokens, but {sum(by_depth)} by depth"
+        if accepted >= max(1, tokens):
+            return f"mtplx counts {accepted} accepted tokens in an answer of {tokens}"
+        if int(stats.get("context_copy_drafted_tokens") or 0) > 0:
+            return "mtplx drafted by looking up the text as well, which was switched off"
+        depth = stats.get("mtp_depth")
+        if depth is not None and int(depth) != self._draft_tokens:
+            return f"asked for drafts of {self._draft_tokens} tokens, mtplx made them of {depth}"
+        return None
+
+    def _bursts(self, tokens: int) -> list[Burst]:
+        """The pieces with their sizes; the sum is `tokens`."""
+        pieces = self._pieces
+        if self._finish_reason == "stop" and tokens > len(pieces):
+            # The token that ends the text is counted, and has no chunk.
+            pieces = [*pieces, (self._closed_at, "")]
+        while len(pieces) > max(1, tokens):
+            (at, text), (_, more) = pieces[-2:]
+            pieces = [*pieces[:-2], (at, text + more)]
+        if not pieces or tokens < 1:
+            return []
+        return [
+            Burst(at, size, text)
+            for (at, text), size in zip(
+                pieces, sizes([text for _, text in pieces], tokens), strict=True
+            )
+        ]
+
+
+def sizes(texts: Sequence[str], tokens: int) -> list[int]:
+    """How many of `tokens` each text is taken for: at least one, and more for longer texts.
+
+    The first comes of the prefill, which yields one token; a text of no length is one token too.
+    """
+    counts = [1] * len(texts)
+    free = [at for at, text in enumerate(texts) if at > 0 and text] or [len(texts) - 1]
+    # The next token goes to the text with the most characters to a token; of equals, the first.
+    longest = [(-float(len(texts[at])), at) for at in free]
+    heapq.heapify(longest)
+    for _ in range(tokens - len(texts)):
+        at = longest[0][1]
+        counts[at] += 1
+        heapq.heapreplace(longest, (-len(texts[at]) / counts[at], at))
+    return counts
+
+
+@contextmanager
+def readable(data: str) -> Iterator[None]:
+    """Turn what can go wrong with foreign JSON into one error that shows it."""
+    try:
+        yield
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise RequestError(
+            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
+        ) from None

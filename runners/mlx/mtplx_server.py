@@ -1,0 +1,209 @@
+"""A running `mtplx serve`: requests, and totals of what its answers tell of their drafts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from runners.base.contract import (
+    Burst,
+    Completion,
+    Counters,
+    LaunchSpec,
+    Message,
+    NextToken,
+    Request,
+    RequestError,
+    Review,
+    RunnerError,
+    StartError,
+)
+from runners.base.process import Process, log_tail
+from runners.base.stream import JSON, fetch, open_stream
+from runners.mlx.mtplx_answer import Answer, Chunk, Drafts
+
+PROBE = Request((Message("user", "Hi"),), max_tokens=4)
+"""Long enough for a draft to be verified."""
+HEADERS = {
+    # Nothing of the prompt is kept or looked up.
+    "X-MTPLX-Cache-Mode": "bypass",
+    # Its own settings for sampling give way to the request's.
+    "X-MTPLX-Allow-Client-Controls": "1",
+}
+LONGEST = 500
+
+
+class MtplxServer:
+    """One launch."""
+
+    def __init__(self, process: Process, address: str, spec: LaunchSpec, log: Path) -> None:
+        self._process = process
+        self._address = address
+        self._spec = spec
+        self._log = log
+        self._total = Counters(0, 0, 0)
+        self._disagreement: str | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def probe(self, health: dict[str, Any], timeout_s: float) -> None:
+        """A few tokens, and a look at whether it decodes as it was asked to.
+
+        mtplx goes on without its heads where a model has none that it can use.
+
+        Raises:
+            StartError: no answer, or not the way of decoding that was asked for.
+        """
+        self._check(health)
+        completion: Completion | None = None
+        try:
+            async for part in self.stream(replace(PROBE, timeout_s=timeout_s)):
+                completion = part if isinstance(part, Completion) else completion
+        except RunnerError as error:
+            reason = f"did not answer a probe request: {error}"
+            raise StartError(reason, log_tail(self._log)) from None
+        ended = completion is not None and (completion.output_tokens or 0) < PROBE.max_tokens
+        if not self._spec.speculation.is_plain and self._total.drafted == 0 and not ended:
+            raise StartError(
+                "asked for mtp, but it drafted nothing in the probe request", log_tail(self._log)
+            )
+
+    def _check(self, health: dict[str, Any]) -> None:
+        asked = self._spec.speculation
+        wanted = "ar" if asked.is_plain else "mtp"
+        mode, depth = health.get("generation_mode"), health.get("depth")
+        if mode != wanted:
+            said = without_heads(self._log)
+            reason = f"asked for {asked.method}, but mtplx decodes in its mode {mode!r:.40}"
+            raise StartError(": ".join(filter(None, [reason, said])), log_tail(self._log))
+        if not asked.is_plain and depth != asked.draft_tokens:
+            raise StartError(
+                f"asked for drafts of {asked.draft_tokens} tokens, but mtplx makes them of "
+                f"{depth!r:.40}",
+                log_tail(self._log),
+            )
+
+    async def stream(self, request: Request) -> AsyncIterator[Burst | Completion]:
+        """As in the contract, but that the bursts come when all have arrived.
+
+        How many tokens they are is known only then; their times are those of their arrival.
+        """
+        payload: dict[str, JSON] = {
+            "messages": [asdict(message) for message in request.messages],
+            "max_tokens": request.max_tokens,
+            # By temperature alone, so that runners with other defaults can be compared.
+            "temperature": request.temperature,
+            "top_p": 1.0,
+            "top_k": 0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "seed": request.seed,
+            "stream": True,
+        }
+        answer = Answer(
+            draft_tokens=self._spec.speculation.draft_tokens, temperature=request.temperature
+        )
+        url = f"{self._address}/v1/chat/completions"
+        try:
+            async with open_stream(
+                url, payload, timeout_s=request.timeout_s, headers=HEADERS
+            ) as stream:
+                async for event in stream:
+                    if event.data == "[DONE]":
+                        break
+                    answer.add(event.at, Chunk.parse(event.data))
+                bursts, completion, drafts = answer.finish(stream.sent_at)
+        except RequestError as error:
+            raise await self._explain(error) from None
+        self._add(drafts)
+        for burst in bursts:
+            yield burst
+        yield completion
+
+    def _add(self, drafts: Drafts) -> None:
+        before = self._total
+        width = max(len(before.accepted_per_position), len(drafts.per_position))
+        then, now = (
+            (*counts, *[0] * (width - len(counts)))
+            for counts in (before.accepted_per_position, drafts.per_position)
+        )
+        self._total = Counters(
+            before.drafted + drafts.drafted,
+            before.accepted + drafts.accepted,
+            before.steps + drafts.steps,
+            tuple(a + b for a, b in zip(then, now, strict=True)),
+        )
+        self._disagreement = self._disagreement or drafts.disagreement
+
+    async def counters(self) -> Counters | None:
+        """The answers added up: mtplx has no totals of its own."""
+        return None if self._spec.speculation.is_plain else self._total
+
+    async def next_tokens(
+        self, request: Request, written: Sequence[int], count: int
+    ) -> tuple[NextToken, ...] | None:
+        """Not exposed: it takes text, and tells neither ids nor what follows given ones."""
+        return None
+
+    async def review(self) -> Review:
+        if self._spec.speculation.is_plain:
+            return Review()
+        return Review(
+            disagreement=self._disagreement, draft_limit=self._spec.speculation.draft_tokens
+        )
+
+    async def stop(self) -> None:
+        await self._process.stop()
+
+    async def _explain(self, error: RequestError) -> RequestError:
+        """A lost server with the reason that its log tells; another error as it is."""
+        if not error.server_lost:
+            return error
+        lost = await self._process.explain(error)
+        reason = why(self._log)
+        return RequestError(f"{lost}: {reason}" if reason else str(lost), server_lost=True)
+
+
+async def health_of(address: str, timeout_s: float) -> dict[str, Any] | None:
+    """What /health says; None where it is not an mtplx's that is up.
+
+    Raises:
+        RequestError: nobody answers.
+    """
+    reply = await fetch(f"{address}/health", timeout_s=timeout_s)
+    if reply.status != 200:
+        return None
+    try:
+        said = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and said.get("ok") is True else None
+
+
+_ERROR = re.compile(r"(?:mtplx(?: serve)?: |openai\.py: )?error: (.+)")
+_RAISED = re.compile(r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception)): ?(.*)")
+_DETAIL = re.compile(r"(?:reason|detail): (.+)")
+_OFF = re.compile(r".*-> mtp_off: .+")
+
+
+def why(log: Path) -> str | None:
+    """The error in the log, with the line that says more of it; None: there is none."""
+    lines = [line.strip() for line in log_tail(log, lines=200, longest=1000).splitlines()]
+    for at, line in enumerate(lines):
+        if (error := _ERROR.match(line)) is not None:
+            details = [found[1] for each in lines[at + 1 :] if (found := _DETAIL.match(each))]
+            return ": ".join([error[1], *details[:1]])[:LONGEST]
+    raised = [found for line in lines if (found := _RAISED.match(line))]
+    return ": ".join(filter(None, raised[-1].groups()))[:LONGEST] if raised else None
+
+
+def without_heads(log: Path) -> str | None:
+    """Its own words for why it decodes without heads."""
+    lines = log_tail(log, lines=400, longest=LONGEST).splitlines()
+    return next((line.strip() for line in lines if _OFF.match(line)), None)
