@@ -170,9 +170,14 @@ class Process:
         """The error of a lost connection, with how the command ended if that is the reason."""
         if not error.server_lost:
             return error
-        try:
-            await asyncio.wait_for(self._supervisor.wait(), DYING_S)
-        except TimeoutError:
+        # The supervisor ends when all that the command has started is gone as well.
+        for patience_s in (DYING_S, self._grace_s + 15):
+            try:
+                await asyncio.wait_for(self._supervisor.wait(), patience_s)
+            except TimeoutError:
+                if psutil.pid_exists(self.pid):
+                    return error
+        if self.ended() is None:
             return error
         return RequestError(f"the runner {self.ended()} during the request", server_lost=True)
 

@@ -251,9 +251,12 @@ class VllmServer:
         """
         if not (error.server_lost or "EngineCore" in str(error) or "EngineDead" in str(error)):
             return error
-        lost = await self._process.explain(RequestError(str(error), server_lost=True))
+        lost = str(await self._process.explain(RequestError(str(error), server_lost=True)))
         reason = why(self._log, self._logged)
-        return RequestError(f"{lost}: {reason}" if reason else str(lost), server_lost=True)
+        if reason is not None:
+            died = "its engine died" if "EngineCore" in lost else lost
+            return RequestError(f"{died}: {reason}", server_lost=True)
+        return RequestError(lost, server_lost=True)
 
 
 def _likeliest(body: Mapping[str, Any], count: int) -> tuple[NextToken, ...] | None:

@@ -35,7 +35,7 @@ from runners.base.contract import (
     Server,
     StartError,
 )
-from runners.base.speculation import PLAIN_DECODING, Speculation, SyntheticAcceptance
+from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.vllm.runner import Vllm
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
@@ -79,10 +79,10 @@ async def serving(
 ) -> AsyncIterator[Server]:
     spec = LaunchSpec(model, speculation, tuple((OPTIONS | options).items()), context=1024)
     server = await runner().start(spec, log, START_S)
+    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
     try:
         yield server
     finally:
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
         await server.stop()
         _, alive = psutil.wait_procs(family, timeout=5)
         assert not alive
@@ -213,20 +213,10 @@ async def test_drafts_add_up_and_leave_the_text_as_it_is(
         assert bursts <= completion.steps
 
 
-async def test_drafts_are_accepted_as_drawn(tmp_path: Path, family: Family) -> None:
-    speculation = Speculation("mtp", 3, synthetic=SyntheticAcceptance(length=2.5))
-    async with serving(tmp_path / "log", family.qwen35_mtp_hf, speculation) as server:
-        said = await answers(server)
-    counters = said.counters
-    assert counters is not None
-    verified = counters.drafted / 3
-    # The draw of the mean: 1 and a half of the drafted tokens of each verification.
-    assert 1 + counters.accepted / verified == pytest.approx(2.5, abs=0.25)
-
-
 async def test_a_head_that_dies_at_its_first_request(tmp_path: Path, family: Family) -> None:
-    speculation = Speculation("eagle3", 2, family.eagle3_shallow)
-    with pytest.raises(StartError, match=r"did not answer a probe request: .*invalid for input"):
+    # With 2 draft tokens a step's three hidden states would pass for one of three layers.
+    speculation = Speculation("eagle3", 3, family.eagle3_shallow)
+    with pytest.raises(StartError, match=r"a probe request: its engine died: .*invalid for input"):
         async with serving(tmp_path / "log", family.qwen3_hf, speculation):
             pass
 
