@@ -60,7 +60,7 @@ def _named(program: str) -> Command | Missing:
     first = _which(words[0]) if words else None
     if first is None:
         what = words[0] if words else program
-        if what and Path(what).expanduser().is_dir():
+        if what and os.path.isdir(_expanded(what)):  # noqa: PTH112 - it takes any text
             return Missing(f"{what} is a folder", "name the vllm or the python in it")
         return Missing(f"{what!r:.200} is no program that can be run", ADVICE)
     if len(words) == 1:
@@ -68,8 +68,13 @@ def _named(program: str) -> Command | Missing:
     return Command((first, *words[1:]), _python_of(first))
 
 
+def _expanded(program: str) -> str:
+    """With '~' replaced; a plain name stays a name, and no text is an error."""
+    return os.path.expanduser(program)  # noqa: PTH111
+
+
 def _which(program: str) -> str | None:
-    found = shutil.which(os.path.expanduser(program))  # noqa: PTH111 - a name must stay a name
+    found = shutil.which(_expanded(program))
     # Links are left alone: a virtual environment's Python is one.
     return None if found is None else str(Path(found).absolute())
 
