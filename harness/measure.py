@@ -194,5 +194,5 @@ def _sample(
         tokens=tokens if keep_text and all(part is not None for part in ids) else None,
         machine_cpu_s=round(usage.machine_cpu_s, 3),
         runner_cpu_s=round(usage.runner_cpu_s, 3),
-        runner_peak_memory=usage.runner_peak_memory,
+        runner_peak_memory=max(usage.runner_peak_memory, completion.peak_memory or 0),
     )

@@ -171,7 +171,8 @@ class Sample(Record):
     runner_cpu_s: float | None = None
     """CPU seconds of the runner's own processes during the request."""
     runner_peak_memory: int | None = None
-    """Largest resident size of the runner's processes together, in bytes."""
+    """Largest resident size of the runner's processes together, in bytes; or what the runner says
+    that it held, where that is more."""
 
     @property
     def key(self) -> tuple[int, str, str, str, int]:

@@ -138,6 +138,8 @@ class Completion:
     accepted: int | None = None
     steps: int | None = None
     """Forward passes of the target that yielded tokens, the prefill's last one included."""
+    peak_memory: int | None = None
+    """Bytes that the runner's own allocator held at most during the request."""
 
 
 @dataclass(frozen=True)

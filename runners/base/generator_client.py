@@ -233,6 +233,7 @@ def _completion(sent_at: float, body: dict[str, Any]) -> Completion:
         drafted=int(body["drafted"]),
         accepted=int(body["accepted"]),
         steps=int(body["steps"]),
+        peak_memory=None if (peak := body.get("peak_memory")) is None else int(peak),
     )
 
 

@@ -72,6 +72,8 @@ class End:
     cached_tokens: int
     text: str = ""
     """What was held back in hope of whole characters."""
+    peak_memory: int | None = None
+    """Bytes that the library's own allocator held at most; None: it does not say."""
 
 
 class TokenGenerator(Protocol):
@@ -236,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "drafted": count.drafted,
                     "accepted": count.accepted,
                     "steps": count.steps,
+                    "peak_memory": part.peak_memory,
                 }
                 self._event(done)
                 self._write(b"0\r\n\r\n")

@@ -88,6 +88,7 @@ class Model:
             chunk = self._options.get("prefill_step_size", DRAFT_PREFILL_STEP)
             self._draft.passes = (1 - len(prompt)) // chunk
         mx.random.seed(asked.seed)
+        mx.reset_peak_memory()
         counter = StepCounter()
         finish = "length"
         written = 0
@@ -113,7 +114,7 @@ class Model:
                     yield step
         finally:
             responses.close()
-        yield End(finish, len(prompt), cached_tokens=0)
+        yield End(finish, len(prompt), cached_tokens=0, peak_memory=mx.get_peak_memory())
 
     def next_tokens(
         self, messages: Messages, written: Sequence[int], count: int

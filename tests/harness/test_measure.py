@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,6 +108,19 @@ async def test_counters_fill_what_the_response_does_not_say() -> None:
     assert sample.text == "ab?"
     assert sample.tokens is None
     assert sample.prompt_tokens is None
+
+
+async def test_memory_is_the_larger_of_what_is_resident_and_what_the_runner_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "pid", os.getpid())
+    found = []
+    for told in (None, 1, 1 << 50):
+        completion = Completion(1.0, 1, "stop", drafted=4, accepted=3, peak_memory=told)
+        sample = await measure(Scripted(BURST, completion), ASK, PLACE, keep_text=False)
+        found.append(sample.runner_peak_memory or 0)
+    assert min(found) > 1_000_000
+    assert found[2] == 1 << 50
 
 
 async def test_steps_of_the_response_win_over_the_counters() -> None:

@@ -55,7 +55,9 @@ class Fake:
                 yield served.Step((7,), " more")
                 time.sleep(0.001)
             if fault != "no-end":
-                yield served.End("stop", prompt_tokens=9, cached_tokens=0, text="\ufffd")
+                yield served.End(
+                    "stop", prompt_tokens=9, cached_tokens=0, text="\ufffd", peak_memory=12_345
+                )
         finally:
             self.closed.set()
 

@@ -82,6 +82,7 @@ async def test_steps_arrive_as_bursts_and_are_counted(tmp_path: Path) -> None:
     assert (completion.drafted, completion.accepted, completion.steps) == (6, 3, 3)
     assert (completion.output_tokens, completion.finish_reason) == (6, "stop")
     assert (completion.prompt_tokens, completion.cached_tokens) == (9, 0)
+    assert completion.peak_memory == 12_345
     assert (counted.drafted, counted.accepted, counted.steps) == (6, 3, 3)
     assert counted.accepted_per_position == (2, 1)
     assert completion.prefill_s is not None
