@@ -31,6 +31,7 @@ from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport, Need
 from runners.mlx.mtplx_options import METHOD, applies, arguments_of, canonical
 from runners.mlx.mtplx_program import KEYS, NAME, OURS, Program, describe, environment
+from runners.mlx.mtplx_prompts import Prompts
 from runners.mlx.mtplx_server import MtplxServer, health_of, why
 
 POLL_S = 0.1
@@ -48,6 +49,7 @@ class Mtplx:
 
     def __init__(self, program: str) -> None:
         self._name = program
+        self._prompts: Prompts | None = None
 
     def find(self) -> Found | Missing:
         program = describe(self._name)
@@ -118,7 +120,8 @@ class Mtplx:
             grace_s=GRACE_S,
         )
         try:
-            server = MtplxServer(process, address, spec, log)
+            self._prompts = self._prompts or Prompts(program.python, environment())
+            server = MtplxServer(process, address, spec, self._prompts, log)
             await server.probe(health, max(1.0, deadline - time.monotonic()))
         except BaseException:
             await process.stop()

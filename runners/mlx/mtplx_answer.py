@@ -1,4 +1,4 @@
-"""The stream of mtplx's /v1/chat/completions, read: chunks of text, then one with all counts.
+"""The stream of mtplx's /v1/completions, read: chunks of text, then one with all counts.
 
 A chunk holds the text of what one call of the generator's callback wrote: the token that a step
 begins with, the accepted tokens of its draft, the target's own token after them. It does not say
@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runners.base.contract import Burst, Completion, RequestError
-
-TEXTS = ("reasoning_content", "content")
-"""Where the text of a chunk stands: what the model thinks is text like any other."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,9 @@ class Chunk:
                 said = error["message"] if isinstance(error, dict) else error
                 raise RequestError(f"the runner answered with an error: {str(said)[:300]}")
             choice = body["choices"][0]
-            delta = choice.get("delta") or {}
             reason = choice.get("finish_reason")
             return cls(
-                "".join(str(delta[name]) for name in TEXTS if delta.get(name)),
+                str(choice.get("text") or ""),
                 None if reason is None else str(reason),
                 body if "usage" in body else None,
             )
@@ -65,7 +61,7 @@ class Answer:
         """`draft_tokens`: what was asked for; None of plain decoding."""
         self._draft_tokens = draft_tokens
         self._temperature = temperature
-        self._pieces: list[tuple[float, str]] = []
+        self._pieces: list[_Piece] = []
         self._closing: dict[str, Any] | None = None
         self._closed_at = 0.0
         self._finish_reason: str | None = None
@@ -77,10 +73,10 @@ class Answer:
         if not chunk.text:
             return
         # What came in one read cannot be told apart in time.
-        if self._pieces and self._pieces[-1][0] == at:
-            self._pieces[-1] = (at, self._pieces[-1][1] + chunk.text)
+        if self._pieces and self._pieces[-1].at == at:
+            self._pieces[-1] = self._pieces[-1].and_then(chunk.text)
         else:
-            self._pieces.append((at, chunk.text))
+            self._pieces.append(_Piece(at, chunk.text))
 
     def finish(self, sent_at: float) -> tuple[list[Burst], Completion, Drafts]:
         """The whole answer, once its stream has ended.
@@ -163,34 +159,53 @@ class Answer:
         pieces = self._pieces
         if self._finish_reason == "stop" and tokens > len(pieces):
             # The token that ends the text is counted, and has no chunk.
-            pieces = [*pieces, (self._closed_at, "")]
+            pieces = [*pieces, _Piece(self._closed_at, "")]
         while len(pieces) > max(1, tokens):
-            (at, text), (_, more) = pieces[-2:]
-            pieces = [*pieces[:-2], (at, text + more)]
+            pieces = [*pieces[:-2], pieces[-2].and_then(pieces[-1].text)]
         if not pieces or tokens < 1:
             return []
+        # The first comes of the prefill, which yields one token, and a text of no length is one.
+        longest_draft = self._draft_tokens or 1
+        most = [
+            piece.chunks * longest_draft if at > 0 and piece.text else 1
+            for at, piece in enumerate(pieces)
+        ]
+        counts = sizes([len(piece.text) for piece in pieces], most, tokens)
         return [
-            Burst(at, size, text)
-            for (at, text), size in zip(
-                pieces, sizes([text for _, text in pieces], tokens), strict=True
-            )
+            Burst(piece.at, count, piece.text) for piece, count in zip(pieces, counts, strict=True)
         ]
 
 
-def sizes(texts: Sequence[str], tokens: int) -> list[int]:
-    """How many of `tokens` each text is taken for: at least one, and more for longer texts.
+@dataclass(frozen=True)
+class _Piece:
+    """Text that came in one read, and how many chunks it was."""
 
-    The first comes of the prefill, which yields one token; a text of no length is one token too.
+    at: float
+    text: str
+    chunks: int = 1
+
+    def and_then(self, text: str) -> _Piece:
+        return _Piece(self.at, self.text + text, self.chunks + 1)
+
+
+def sizes(lengths: Sequence[int], most: Sequence[int], tokens: int) -> list[int]:
+    """How many of `tokens` each text is taken for: at least one, and more for longer ones.
+
+    `lengths` are in characters, `most` is what each text can be at most. What is then left over
+    (characters that several tokens write together come late) is the last one's.
     """
-    counts = [1] * len(texts)
-    free = [at for at, text in enumerate(texts) if at > 0 and text] or [len(texts) - 1]
+    counts = [1] * len(lengths)
+    left = tokens - len(lengths)
     # The next token goes to the text with the most characters to a token; of equals, the first.
-    longest = [(-float(len(texts[at])), at) for at in free]
+    longest = [(-float(length), at) for at, length in enumerate(lengths) if most[at] > 1]
     heapq.heapify(longest)
-    for _ in range(tokens - len(texts)):
-        at = longest[0][1]
+    while left > 0 and longest:
+        at = heapq.heappop(longest)[1]
         counts[at] += 1
-        heapq.heapreplace(longest, (-len(texts[at]) / counts[at], at))
+        left -= 1
+        if counts[at] < most[at]:
+            heapq.heappush(longest, (-lengths[at] / counts[at], at))
+    counts[-1] += max(0, left)
     return counts
 
 

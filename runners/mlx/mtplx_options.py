@@ -40,8 +40,6 @@ OPTIONS: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "paged-kv-quantization": _one_of("off", "q8", "q4"),
     "memory-limit": _TEXT,
     "fan-mode": _one_of("default", "smart", "max"),
-    "reasoning": _one_of("auto", "on", "off"),
-    "reasoning-effort": _one_of("auto", "low", "medium", "high", "xhigh"),
     "verify-strategy": _TEXT,
     "verify-core": _TEXT,
     "draft-core": _one_of("stock", "device-d2", "device"),
@@ -79,7 +77,9 @@ OURS = {
     "no-auth": "bench: nobody else can reach the server",
     "ssd-session-cache": "bench: a cached prompt would not be measured",
     "adaptive-policy": "bench: the draft length is what is measured",
-    "chat-template-profile": "bench: every runner uses the model's own",
+    "reasoning": "the model's own chat template, as in every runner",
+    "reasoning-effort": "the model's own chat template, as in every runner",
+    "chat-template-profile": "the model's own chat template, as in every runner",
     "max": "--runner-arg fan-mode=max",
 }
 """What sets it instead."""
@@ -119,7 +119,6 @@ def arguments_of(spec: LaunchSpec) -> list[str]:
     arguments += ["--adaptive-policy", "none"]
     if "context-window" not in options:
         arguments += ["--context-window", str(spec.context)]
-    arguments += ["--chat-template-profile", "tokenizer", "--agent-rewrites", "off"]
     arguments += ["--ssd-session-cache", "off", "--no-stats-footer", "--no-auth"]
     return arguments + [word for name in options for word in (f"--{name}", options[name])]
 
@@ -146,7 +145,7 @@ def _value(option: str, value: OptionValue) -> str:
         near = difflib.get_close_matches(name, OPTIONS, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(OPTIONS)}"
         raise UsageError(f"{NAME} has no option {option!r} that bench knows; {hint}")
-    # 'reasoning=on' of a suite file may come as a truth value.
+    # 'off' of a suite file may come as a truth value.
     text = ("on" if value else "off") if isinstance(value, bool) else str(value).strip()
     allowed, words = OPTIONS[name]
     if text.startswith("-") or not allowed(text):

@@ -47,6 +47,8 @@ class Program:
 
     path: str
     version: str
+    python: str
+    """Of its environment: its tokenizers are asked for prompts."""
 
 
 def describe(program: str) -> Program | Missing:
@@ -78,7 +80,21 @@ def _ask(path: str) -> Program | Missing:
         last = (answer.errors.strip() or answer.out.strip()).splitlines()[-1:]
         reason = ": ".join([f"--version {describe_exit(answer.returncode)}", *last])[:300]
         return Missing(f"{path} cannot be used: {reason}", ADVICE)
-    return Program(path, told[1])
+    python = _python_beside(Path(path))
+    if python is None:
+        return Missing(
+            f"{path} lies beside no python3",
+            "name the mtplx in the bin folder of its own environment",
+        )
+    return Program(path, told[1], python)
+
+
+def _python_beside(program: Path) -> str | None:
+    """The Python of the environment; a link to the program may lie anywhere."""
+    for folder in (program.parent, program.resolve().parent):
+        if (python := folder / "python3").is_file():
+            return str(python)
+    return None
 
 
 def environment(launch: str | None = None) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,25 @@ from runners.base.contract import (
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
 from runners.mlx.mtplx_answer import Answer, Chunk, Drafts
+from runners.mlx.mtplx_prompts import Prompts
 
 PROBE = Request((Message("user", "Hi"),), max_tokens=4)
 """Long enough for a draft to be verified."""
-HEADERS = {
-    # Nothing of the prompt is kept or looked up.
-    "X-MTPLX-Cache-Mode": "bypass",
-    # Its own settings for sampling give way to the request's.
-    "X-MTPLX-Allow-Client-Controls": "1",
-}
+HEADERS = {"X-MTPLX-Allow-Client-Controls": "1"}
+"""Its own settings for sampling give way to the request's."""
 LONGEST = 500
 
 
 class MtplxServer:
     """One launch."""
 
-    def __init__(self, process: Process, address: str, spec: LaunchSpec, log: Path) -> None:
+    def __init__(
+        self, process: Process, address: str, spec: LaunchSpec, prompts: Prompts, log: Path
+    ) -> None:
         self._process = process
         self._address = address
         self._spec = spec
+        self._prompts = prompts
         self._log = log
         self._total = Counters(0, 0, 0)
         self._disagreement: str | None = None
@@ -94,8 +94,10 @@ class MtplxServer:
 
         How many tokens they are is known only then; their times are those of their arrival.
         """
+        assert self._spec.model is not None
         payload: dict[str, JSON] = {
-            "messages": [asdict(message) for message in request.messages],
+            # Raw completions keep nothing of a prompt, and look nothing up.
+            "prompt": await self._prompts.tokens(self._spec.model, request.messages),
             "max_tokens": request.max_tokens,
             # By temperature alone, so that runners with other defaults can be compared.
             "temperature": request.temperature,
@@ -109,7 +111,7 @@ class MtplxServer:
         answer = Answer(
             draft_tokens=self._spec.speculation.draft_tokens, temperature=request.temperature
         )
-        url = f"{self._address}/v1/chat/completions"
+        url = f"{self._address}/v1/completions"
         try:
             async with open_stream(
                 url, payload, timeout_s=request.timeout_s, headers=HEADERS
@@ -148,7 +150,7 @@ class MtplxServer:
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
     ) -> tuple[NextToken, ...] | None:
-        """Not exposed: it takes text, and tells neither ids nor what follows given ones."""
+        """Not exposed: nobody knows the ids that were written."""
         return None
 
     async def review(self) -> Review:

@@ -1,7 +1,7 @@
 """A program that answers as `mtplx` does, written from the source of mtplx 2.12.2, not recorded.
 
 `mtplx serve` of that version runs on Apple silicon only. Its flags, /health, the stream of
-/v1/chat/completions and the counts in its last chunk are as cli.py, commands/public.py,
+/v1/completions and the counts in its last chunk are as cli.py, commands/public.py,
 server/openai.py and generation.py have them; the text is made up. What it was started with, and
 what it was asked, it writes beside its model, into `asked.jsonl`; `fake.json` there sets faults.
 """
@@ -29,11 +29,8 @@ def arguments() -> argparse.Namespace:
         "model",
         "host",
         "adaptive-policy",
-        "chat-template-profile",
-        "agent-rewrites",
         "ssd-session-cache",
         "profile",
-        "reasoning",
     ):
         serve.add_argument(f"--{flag}")
     serve.add_argument("--generation-mode", choices=["mtp", "ar", "auto"])
@@ -99,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        note({"request": asked, "cache": self.headers.get("X-MTPLX-Cache-Mode")})
+        note({"request": asked, "controls": self.headers.get("X-MTPLX-Allow-Client-Controls")})
         if FAULTS.get("request") == "die":
             print("libc++abi: terminating", flush=True)
             os.abort()
@@ -108,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if FAULTS.get("request") == "error":
             self.say(
-                choices=[{"index": 0, "delta": {}, "finish_reason": "error"}],
+                choices=[{"index": 0, "text": "", "finish_reason": "error"}],
                 error={"message": "not enough memory", "type": "server_error", "code": "507"},
             )
             self.wfile.write(b"data: [DONE]\n\n")
@@ -116,11 +113,10 @@ class Handler(BaseHTTPRequestHandler):
         mtp = ARGUMENTS.generation_mode == "mtp"
         count = min(asked["max_tokens"], len(WORDS))
         told = rounds(count, ARGUMENTS.depth) if mtp else [(at,) for at in range(count)]
-        self.delta({"role": "assistant"})
         self.wfile.write(b": keep-alive\n\n")
-        for number, tokens in enumerate(told):
-            field = "reasoning_content" if number == 0 else "content"
-            self.delta({field: "".join(WORDS[at] for at in tokens)})
+        for tokens in told:
+            text = "".join(WORDS[at] for at in tokens)
+            self.say(choices=[{"index": 0, "text": text, "finish_reason": None}])
             time.sleep(0.01)
         ended = asked["max_tokens"] > len(WORDS)
         self.close(asked, count + ended, [len(tokens) for tokens in told] if mtp else [])
@@ -135,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
             choices=[
                 {
                     "index": 0,
-                    "delta": {},
+                    "text": "",
                     "finish_reason": "length" if tokens == asked["max_tokens"] else "stop",
                 }
             ],
@@ -163,11 +159,8 @@ class Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def delta(self, delta: dict[str, str]) -> None:
-        self.say(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
-
     def say(self, **body: object) -> None:
-        event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "fake", **body}
+        event = {"id": "cmpl-1", "object": "text_completion", "model": "fake", **body}
         self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
         self.wfile.flush()
 

@@ -37,6 +37,7 @@ from runners.mlx.mtplx_server import MtplxServer
 from runners.mlx.runner import Mlx
 
 FAKE = Path(__file__).with_name("fake_mtplx.py")
+PROMPT = 'case "$2" in */prompt.py) echo "[1, 2, 3]";; *) exit 1;; esac'
 REQUEST = Request((Message("user", "count"),), max_tokens=8, seed=3, timeout_s=20)
 MTP = Speculation("mtp", 2)
 
@@ -73,6 +74,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     path.parent.mkdir()
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE}" "$@"\n')
     path.chmod(0o755)
+    # The Python of its environment, which has a tokenizer that makes a word a token.
+    python = path.with_name("python3")
+    python.write_text(f"#!/bin/sh\n{PROMPT}\n")
+    python.chmod(0o755)
     return str(path)
 
 
@@ -137,6 +142,11 @@ def test_what_is_not(program: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     failed = Mtplx(str(broken)).find()
     assert isinstance(failed, Missing)
     assert "exited with status 1: ModuleNotFoundError: No module named mtplx" in failed.reason
+    broken.write_text("#!/bin/sh\necho mtplx 9\n")
+    mtplx_program._ask.cache_clear()
+    alone = Mtplx(str(broken)).find()
+    assert isinstance(alone, Missing)
+    assert "lies beside no python3" in alone.reason
     monkeypatch.setattr(mtplx_program, "is_apple_silicon", lambda: False)
     other = Mtplx(program).find()
     assert isinstance(other, Missing)
@@ -166,7 +176,8 @@ async def test_plain_decoding(program: str, folder: Path) -> None:
     words = launch["arguments"]
     assert words[words.index("--generation-mode") + 1] == "ar"
     assert "--depth" not in words
-    assert requests[-1]["cache"] == "bypass"
+    assert requests[-1]["controls"] == "1"
+    assert requests[-1]["request"]["prompt"] == [1, 2, 3]
     sent = requests[-1]["request"]
     assert (sent["temperature"], sent["top_k"], sent["seed"]) == (0.0, 0, 3)
 
@@ -263,6 +274,22 @@ async def test_it_ends_at_the_first_request(program: str, folder: Path) -> None:
 async def test_an_error_in_the_stream(program: str, folder: Path) -> None:
     fault(folder, request="error")
     with pytest.raises(StartError, match="answered with an error: not enough memory"):
+        await started(program, folder)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'TemplateError: no user turn' >&2; exit 1", "made: TemplateError: no user turn"),
+        ("echo '[]'", "the prompt is empty"),
+        ("echo ids", "the prompt cannot be made: JSONDecodeError"),
+    ],
+)
+async def test_a_prompt_that_cannot_be_made(
+    program: str, folder: Path, script: str, words: str
+) -> None:
+    Path(program).with_name("python3").write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(StartError, match=f"did not answer a probe request: .*{words}"):
         await started(program, folder)
 
 

@@ -14,7 +14,7 @@ from runners.mlx.mtplx_answer import Answer, Chunk, Drafts, sizes
 
 
 def chunk(text: str) -> Chunk:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    choice = {"index": 0, "text": text, "finish_reason": None}
     return Chunk.parse(json.dumps({"choices": [choice]}))
 
 
@@ -22,7 +22,7 @@ def closing(tokens: int, **stats: Any) -> Chunk:
     return Chunk.parse(
         json.dumps(
             {
-                "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
+                "choices": [{"index": 0, "text": "", "finish_reason": "length"}],
                 "usage": {"prompt_tokens": 3, "completion_tokens": tokens},
                 "mtplx_stats": {
                     "drafted_tokens": 6,
@@ -124,15 +124,17 @@ def test_more_chunks_than_tokens() -> None:
     ]
 
 
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=12), st.integers(0, 40))
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 4)), min_size=1), st.integers(0, 40))
 @settings(max_examples=60)
-def test_sizes_add_up(texts: list[str], more: int) -> None:
-    found = sizes(texts, len(texts) + more)
+def test_sizes_add_up(texts: list[tuple[int, int]], more: int) -> None:
+    lengths, most = zip(*texts, strict=True)
+    found = sizes(lengths, most, len(texts) + more)
     assert sum(found) == len(texts) + more
     assert min(found) >= 1
-    if any(texts[1:]):
-        assert found[0] == 1
+    assert all(size <= limit for size, limit in zip(found[:-1], most[:-1], strict=True))
 
 
 def test_longer_texts_are_more_tokens() -> None:
-    assert sizes(["aaaaaaaaa", "aaaaaa", "aa", ""], 6) == [1, 3, 1, 1]
+    assert sizes([9, 6, 2, 0], [1, 3, 3, 1], 6) == [1, 3, 1, 1]
+    assert sizes([9, 6, 2, 0], [1, 2, 3, 1], 6) == [1, 2, 2, 1]
+    assert sizes([9, 9], [1, 1], 4) == [1, 3]
