@@ -38,6 +38,8 @@ OURS = {
     "per-request-spec-decode-metrics": "bench",
     "enable-prompt-tokens-details": "bench",
     "disable-log-stats": "bench: it reads them",
+    "max-logprobs": "bench: near-ties are looked at by them",
+    "logprobs-mode": "bench: near-ties are looked at by them",
     "config": "--runner-arg, each of its options",
     "ssl-keyfile": "bench: it speaks plain HTTP to 127.0.0.1",
     "ssl-certfile": "bench: it speaks plain HTTP to 127.0.0.1",
