@@ -54,7 +54,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="PYTHON",
-            help="The Python of an environment that has mlx-lm, for --runner mlx.",
+            help="The Python of an environment that has mlx-lm, or an mtplx, for --runner mlx.",
             rich_help_panel=WHAT,
         ),
     ] = None,
