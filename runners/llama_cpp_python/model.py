@@ -14,7 +14,7 @@ from llama_cpp.llama_speculative import LlamaDraftModel, LlamaPromptLookupDecodi
 from numpy.typing import NDArray
 
 from runners.base.generator_server import Asked, End, RefusedError, Step
-from runners.llama_cpp_python.steps import StepCounter
+from runners.llama_cpp_python.steps import ComparedSteps
 
 LONGEST_PIECE = 1024
 """Bytes of one token's text; the package's own buffer has 32, and loses what is longer."""
@@ -32,7 +32,7 @@ class CountedLookup(LlamaDraftModel):  # type: ignore[misc]
         self._lookup = lookup
         self.context = 0
         """Tokens of context; the package cuts a draft where they end."""
-        self.steps = StepCounter()
+        self.steps = ComparedSteps()
         self.asked = 0
         self.found = 0
 
@@ -118,7 +118,7 @@ class Model:
             raise RefusedError(
                 f"the prompt of {len(prompt)} tokens exceeds the context of {self._context}"
             )
-        counter = StepCounter()
+        counter = ComparedSteps()
         if self._lookup is not None:
             self._lookup.steps = counter
         # Nothing of earlier requests is left: the package would reuse a common beginning.

@@ -13,7 +13,7 @@ from mlx_lm.generate import generate_step, speculative_generate_step
 from mlx_lm.sample_utils import make_sampler
 
 from runners.base.generator_server import Asked, End, RefusedError, Step
-from runners.mlx.steps import StepCounter
+from runners.base.steps import StepCounter
 
 MOST_DIFFERENCE = 128
 """Tokens that one vocabulary may have and the other lack; llama.cpp's rule too."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.base.generator_server import Step
-from runners.llama_cpp_python.steps import StepCounter
+from runners.llama_cpp_python.steps import ComparedSteps
 
 Draft = Callable[[Sequence[int]], Sequence[int]]
 
@@ -39,7 +39,7 @@ def count(
     truth: Sequence[int], drafts: Sequence[Sequence[int]], length: int
 ) -> tuple[list[Step], list[int]]:
     """The steps of the first `length` tokens, and the rows that were really evaluated."""
-    counter = StepCounter()
+    counter = ComparedSteps()
     steps: list[Step] = []
     evaluated: list[int] = []
     proposals = iter(drafts)
@@ -118,7 +118,7 @@ def test_answer_that_ends_inside_a_draft() -> None:
 
 
 def test_draft_inside_a_step_is_an_error() -> None:
-    counter = StepCounter()
+    counter = ComparedSteps()
     counter.draft([1, 2])
     assert counter.add(1, "a") is None
     with pytest.raises(RuntimeError):

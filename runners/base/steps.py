@@ -1,9 +1,8 @@
-"""Which tokens came of which step, when mlx-lm yields them one by one.
+"""Which tokens came of which step, when a generator yields them one by one.
 
-mlx-lm marks the tokens that the draft model proposed (`from_draft`), and says nothing of how many
-it proposed. What it does is known, though: a step drafts, verifies the draft in one pass of the
-target, yields the leading tokens that were right and then one of the target's own, which ends the
-step. Only the end of the answer cuts a step short.
+A step drafts, verifies the draft in one pass of the target, yields the leading tokens that were
+right and then one of the target's own, which ends the step. Only the end of the answer cuts a step
+short.
 """
 
 from __future__ import annotations
@@ -25,13 +24,16 @@ class StepCounter:
         return bool(self._tokens)
 
     def begin(self, drafted: int) -> None:
-        """How many draft tokens the step verifies that the next token is the first of."""
+        """How many draft tokens the next step verifies. Without a call it verifies none."""
         if self._tokens:
             raise RuntimeError("a draft was made in the middle of a step")
         self._drafted = drafted
 
     def add(self, token: int, text: str, *, from_draft: bool) -> Step | None:
-        """The step that this token ends; None where more of it may follow."""
+        """The step that this token ends; None where more of it may follow.
+
+        `from_draft`: the token is the draft's, and was right.
+        """
         if from_draft and len(self._tokens) == self._drafted:
             raise RuntimeError("more tokens of the draft were accepted than were drafted")
         self._tokens.append(token)

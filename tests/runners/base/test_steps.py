@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runners.base.generator_server import Step
-from runners.mlx.steps import StepCounter
+from runners.base.steps import StepCounter
 
 
 def speculative(
