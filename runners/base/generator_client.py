@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from runners.base.contract import (
     RunnerError,
     StartError,
 )
+from runners.base.json_text import read_object, readable
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
 
@@ -99,7 +98,7 @@ class GeneratorClient:
         try:
             async with open_stream(url, payload, timeout_s=timeout_s) as stream:
                 async for event in stream:
-                    _parse(event.data)
+                    read_object(event.data)
         except RequestError as error:
             raise RunnerError(
                 f"did not answer a probe request: {await self._process.explain(error)}"
@@ -123,9 +122,9 @@ class GeneratorClient:
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             burst: Burst | None = None
             async for event in stream:
-                body = _parse(event.data)
+                body = read_object(event.data)
                 if "done" in body:
-                    with _readable(event.data):
+                    with readable(event.data):
                         if burst is not None:
                             # Half a character that nothing completed belongs to the last step.
                             text = burst.text + str(body["text"])
@@ -134,14 +133,14 @@ class GeneratorClient:
                     return
                 if burst is not None:
                     yield burst
-                with _readable(event.data):
+                with readable(event.data):
                     ids = tuple(int(token) for token in body["tokens"])
                     burst = Burst(event.at, len(ids), str(body["text"]), ids)
         raise RequestError("the stream ended without its closing event", server_lost=True)
 
     async def counters(self) -> Counters:
         body = await self._ask("/counters")
-        with _readable(str(body)):
+        with readable(body):
             return Counters(
                 drafted=int(body["drafted"]),
                 accepted=int(body["accepted"]),
@@ -158,13 +157,13 @@ class GeneratorClient:
             "count": count,
         }
         body = await self._ask("/next-tokens", payload, timeout_s=request.timeout_s)
-        with _readable(str(body)):
+        with readable(body):
             return tuple(NextToken(int(token), float(value)) for token, value in body["tokens"])
 
     async def review(self) -> Review:
         try:
             body = await self._ask("/about")
-            with _readable(str(body)):
+            with readable(body):
                 limit = body.get("draft_limit")
                 return Review(
                     remark=_text(body.get("remark")),
@@ -187,7 +186,7 @@ class GeneratorClient:
             reply = await fetch(f"{self._address}{path}", payload, timeout_s=timeout_s)
         except RequestError as error:
             raise await self._process.explain(error) from None
-        return _parse(reply.body.decode(errors="replace"))
+        return read_object(reply.body.decode(errors="replace"))
 
 
 def _messages(request: Request) -> list[JSON]:
@@ -196,25 +195,6 @@ def _messages(request: Request) -> list[JSON]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _parse(data: str) -> dict[str, Any]:
-    """A JSON object of the generator.
-
-    Raises:
-        RequestError: it is none, or one that tells an error.
-    """
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise RequestError(f"the runner answered with {data[:200]!r}")
-    if "error" in body:
-        error = body["error"]
-        message = error.get("message") if isinstance(error, dict) else error
-        raise RequestError(str(message)[:500])
-    return body
 
 
 def _completion(sent_at: float, body: dict[str, Any]) -> Completion:
@@ -235,13 +215,3 @@ def _completion(sent_at: float, body: dict[str, Any]) -> Completion:
         steps=int(body["steps"]),
         peak_memory=None if (peak := body.get("peak_memory")) is None else int(peak),
     )
-
-
-@contextmanager
-def _readable(data: str) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise RequestError(
-            f"the runner's answer cannot be read ({error!r}): {data[:200]!r}"
-        ) from None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from runners.base.contract import Burst, Completion, RequestError
+from runners.base.contract import Burst, Completion
+from runners.base.json_text import read_object, readable
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,8 @@ class Piece:
 
     @classmethod
     def parse(cls, data: str) -> Piece:
-        with _readable(data):
-            body = json.loads(data)
-            if "error" in body:
-                raise RequestError(f"the runner answered with an error: {str(body['error'])[:300]}")
+        body = read_object(data)
+        with readable(data):
             timings = body["timings"]
             return cls(
                 content=str(body["content"]),
@@ -45,7 +41,7 @@ class Piece:
 
         `undelivered` tokens of the last step were counted by the server and never sent.
         """
-        with _readable(str(self.body)):
+        with readable(self.body):
             timings = self.body["timings"]
             reasons = {"eos": "stop", "word": "stop", "limit": "length"}
             said = str(self.body.get("stop_type"))
@@ -67,16 +63,6 @@ class Piece:
                 # Every step yields its accepted tokens and one of its own.
                 steps=self.generated - accepted if steps is None else steps,
             )
-
-
-@contextmanager
-def _readable(data: str) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(
-            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
-        ) from None
 
 
 class Bursts:

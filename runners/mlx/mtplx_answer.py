@@ -8,13 +8,12 @@ how many tokens these are; only the last chunk counts, the whole answer.
 from __future__ import annotations
 
 import heapq
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runners.base.contract import Burst, Completion, RequestError
+from runners.base.json_text import read_object, readable
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,8 @@ class Chunk:
 
     @classmethod
     def parse(cls, data: str) -> Chunk:
+        body = read_object(data)
         with readable(data):
-            body = json.loads(data)
-            if "error" in body:
-                error = body["error"]
-                said = error["message"] if isinstance(error, dict) else error
-                raise RequestError(f"the runner answered with an error: {str(said)[:300]}")
             choice = body["choices"][0]
             reason = choice.get("finish_reason")
             return cls(
@@ -86,7 +81,7 @@ class Answer:
         """
         if self._closing is None:
             raise RequestError("the stream ended without its counts", server_lost=True)
-        with readable(str(self._closing)):
+        with readable(self._closing):
             usage, timings = self._closing["usage"], self._closing["timings"]
             stats = dict(self._closing["mtplx_stats"])
             self._check(stats)
@@ -207,21 +202,3 @@ def sizes(lengths: Sequence[int], most: Sequence[int], tokens: int) -> list[int]
             heapq.heappush(longest, (-lengths[at] / counts[at], at))
     counts[-1] += max(0, left)
     return counts
-
-
-@contextmanager
-def readable(data: str) -> Iterator[None]:
-    """Turn what can go wrong with foreign JSON into one error that shows it."""
-    try:
-        yield
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        raise RequestError(
-            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
-        ) from None

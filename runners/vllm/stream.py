@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from runners.base.contract import Burst, Completion, RequestError
+from runners.base.json_text import read_object, readable
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,8 @@ class Chunk:
 
     @classmethod
     def parse(cls, data: str) -> Chunk:
+        body = read_object(data)
         with readable(data):
-            body = json.loads(data)
-            if "error" in body:
-                error = body["error"]
-                said = error["message"] if isinstance(error, dict) else error
-                raise RequestError(f"the runner answered with an error: {str(said)[:300]}")
             choice = body["choices"][0] if body["choices"] else {}
             ids, prompt = choice.get("token_ids"), choice.get("prompt_token_ids")
             reason = choice.get("finish_reason")
@@ -80,7 +74,7 @@ class Answer:
         """
         if self._usage is None:
             raise RequestError("the stream ended without its usage", server_lost=True)
-        with readable(str(self._usage)):
+        with readable(self._usage):
             details = self._usage.get("prompt_tokens_details") or {}
             cached = details.get("cached_tokens")
             generating = self._metrics.get("generation_time_ms")
@@ -118,14 +112,3 @@ class Answer:
         others = max(1, self._tokens - verified - accepted)
         # Chunks are merged when they are not fetched in time, and never parted.
         return drafted, accepted, max(verified + others, self._bursts)
-
-
-@contextmanager
-def readable(data: str) -> Iterator[None]:
-    """Turn what can go wrong with foreign JSON into one error that shows it."""
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(
-            f"the stream holds an event that cannot be read ({error!r}): {data[:200]!r}"
-        ) from None

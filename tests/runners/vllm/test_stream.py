@@ -139,13 +139,14 @@ def test_an_error_inside_the_stream(error: object, words: str) -> None:
         '{"choices": [7]}',
         '{"choices": [{"token_ids": 7}]}',
         '{"choices": [{"token_ids": ["x"]}]}',
+        '{"choices": [{"token_ids": [Infinity]}]}',
         '{"choices": [{"token_ids": [1], "prompt_token_ids": 3}]}',
         '{"choices": [], "metrics": 3}',
         "[" * 100_000,
     ],
 )
 def test_what_cannot_be_read(data: str) -> None:
-    with pytest.raises(RequestError, match="an event that cannot be read"):
+    with pytest.raises(RequestError, match="answer cannot be read"):
         Chunk.parse(data)
 
 
@@ -155,6 +156,7 @@ def test_what_cannot_be_read(data: str) -> None:
         '{"choices": [], "usage": {}}',
         '{"choices": [], "usage": 7}',
         '{"choices": [], "usage": {"completion_tokens": null, "prompt_tokens": 1}}',
+        '{"choices": [], "usage": {"completion_tokens": Infinity, "prompt_tokens": 1}}',
         '{"choices": [], "usage": {"completion_tokens": 1, "prompt_tokens": 1}, "metrics": '
         '{"speculative_decoding": {}}}',
         '{"choices": [], "usage": {"completion_tokens": 1, "prompt_tokens": 1}, "metrics": '

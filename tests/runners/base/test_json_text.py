@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runners.base.contract import RequestError
+from runners.base.json_text import read_object, readable
+
+
+def test_an_object() -> None:
+    assert read_object('{"a": [1]}') == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"cannot be read \(JSONDecodeError"),
+        ("[1]", "no JSON object.*: '\\[1\\]'"),
+        ("null", "no JSON object"),
+        ("[" * 100_000, r"RecursionError"),
+        ('{"error": {"message": "no room"}}', "answered with an error: no room$"),
+        ('{"error": "no"}', "answered with an error: no$"),
+        ('{"error": {"code": 5}}', "cannot be read .KeyError"),
+    ],
+)
+def test_what_is_none(text: str, words: str) -> None:
+    with pytest.raises(RequestError, match=words) as caught:
+        read_object(text)
+    assert len(str(caught.value)) < 600
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_an_object_or_a_request_error(text: str) -> None:
+    with contextlib.suppress(RequestError):
+        assert read_object(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("wrong", ["7", '["x"]', '{"n": null}', '{"n": "x"}', '{"n": Infinity}'])
+def test_what_does_not_hold_a_number(wrong: str) -> None:
+    body = json.loads(wrong)
+    with pytest.raises(RequestError, match="cannot be read"), readable(body):
+        int(body["n"])
