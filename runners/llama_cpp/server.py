@@ -53,7 +53,8 @@ class LlamaCppServer:
         self._log = log
         self._templated: dict[tuple[Message, ...], str] = {}
         self._told = (0, 0)
-        self._told_all = True
+        self._untold = 0
+        """Requests that may have drafted and have not said how much: under way, or broken off."""
 
     @property
     def pid(self) -> int:
@@ -148,8 +149,7 @@ class LlamaCppServer:
             payload |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
         bursts = Bursts()
         url = f"{self._address}/completion"
-        # Until its end is read: a request that breaks off may have drafted, and nobody tells.
-        told_all, self._told_all = self._told_all, False
+        self._untold += 1
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
                 piece = Piece.parse(event.data)
@@ -160,7 +160,6 @@ class LlamaCppServer:
                     if (last := bursts.close()) is not None:
                         yield last
                     completion = piece.completion(stream.sent_at, bursts.steps, bursts.undelivered)
-                    self._told_all = told_all
                     self._add(completion)
                     yield completion
                     return
@@ -181,6 +180,7 @@ class LlamaCppServer:
     def _add(self, completion: Completion) -> None:
         accepted, drafted = self._told
         self._told = (accepted + (completion.accepted or 0), drafted + (completion.drafted or 0))
+        self._untold -= 1
 
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
@@ -224,7 +224,7 @@ class LlamaCppServer:
 
         Nothing once a request broke off: of such a one, only the counters tell.
         """
-        if not self._told_all:
+        if self._untold:
             return None
         sources = {"the responses": self._told}
         if counters is not None:

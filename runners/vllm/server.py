@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,11 +22,12 @@ from runners.base.contract import (
     StartError,
 )
 from runners.base.counters import CounterNames, read_counters
+from runners.base.json_text import read_object, readable
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
 from runners.vllm.log import method_of, size_of, why
 from runners.vllm.methods import METHODS
-from runners.vllm.stream import Answer, Chunk, readable
+from runners.vllm.stream import Answer, Chunk
 
 SMALL_REQUEST_S = 60.0
 """Limit for the untimed requests: tokens of a prompt, counters."""
@@ -63,7 +63,8 @@ class VllmServer:
         self._prompts: dict[tuple[Message, ...], list[int]] = {}
         self._received = 0
         self._told = (0, 0)
-        self._told_all = True
+        self._untold = 0
+        """Requests that may have drafted and have not said how much: under way, or broken off."""
 
     @property
     def pid(self) -> int:
@@ -121,7 +122,7 @@ class VllmServer:
         if messages not in self._prompts:
             asked: list[JSON] = [asdict(message) for message in messages]
             body = await self._post("/tokenize", {"messages": asked}, timeout_s=SMALL_REQUEST_S)
-            with readable(str(body)):
+            with readable(body):
                 self._prompts[messages] = [int(token) for token in body["tokens"]]
         return self._prompts[messages]
 
@@ -147,8 +148,7 @@ class VllmServer:
             "return_token_ids": True,
         }
         answer = Answer(plain=self._spec.speculation.is_plain)
-        # Until its end is read: a request that breaks off may have drafted, and nobody tells.
-        told_all, self._told_all = self._told_all, False
+        self._untold += 1
         url = f"{self._address}/v1/completions"
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
@@ -162,7 +162,7 @@ class VllmServer:
         if completion.drafted is not None and completion.accepted is not None:
             accepted, drafted = self._told
             self._told = (accepted + completion.accepted, drafted + completion.drafted)
-            self._told_all = told_all
+            self._untold -= 1
         yield completion
 
     async def counters(self) -> Counters | None:
@@ -212,7 +212,7 @@ class VllmServer:
         chosen = method_of(self._log)
         told, counted = self._told, (counters.accepted, counters.drafted)
         disagreement = None
-        if self._told_all and told != counted:
+        if not self._untold and told != counted:
             disagreement = (
                 "accepted and drafted tokens differ: the responses: "
                 f"{told[0]} of {told[1]}, /metrics: {counted[0]} of {counted[1]}"
@@ -233,16 +233,10 @@ class VllmServer:
         """
         asked = {"model": self._name, **payload}
         reply = await fetch(f"{self._address}{path}", asked, timeout_s=timeout_s)
+        text = reply.body.decode(errors="replace")
         if reply.status != 200:
-            text = reply.body[:300].decode(errors="replace")
-            raise RequestError(f"{path} failed with HTTP {reply.status}: {text}")
-        try:
-            body = json.loads(reply.body)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise RequestError(f"{path} answered with no JSON object: {reply.body[:100]!r}")
-        return body
+            raise RequestError(f"{path} failed with HTTP {reply.status}: {text[:300]}")
+        return read_object(text)
 
     async def _explain(self, error: RequestError) -> RequestError:
         """A lost server with the reason that its log tells; another error as it is.

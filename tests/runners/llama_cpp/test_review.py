@@ -63,8 +63,9 @@ async def test_disagreement(
         counters = Counters(drafted=counted[1], accepted=counted[0], steps=1)
     server = Told(log, counters)
     if told is None:  # A request broke off.
-        server._told_all = False
+        server._untold = 1
     else:
+        server._untold = 1
         server._add(finished(*told))
     review = await server.review()
     assert (review.disagreement is None) == (words is None), review

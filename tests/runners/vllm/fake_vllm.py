@@ -183,6 +183,8 @@ class Handler(BaseHTTPRequestHandler):
                 os.kill(os.getpid(), 9)
             if limit > 8 and chunks == self.faults.error_after:
                 self._event({"error": {"message": "out of blocks", "code": 500}})
+                self._count("drafted", drafted)
+                self._count("accepted", accepted)
                 return
         self._count("drafted", drafted)
         self._count("accepted", accepted)

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -296,6 +296,18 @@ async def test_an_error_in_a_stream_is_not_the_end(start: Started, set_faults: S
         with pytest.raises(RequestError, match="an error: out of blocks") as caught:
             await answer(launched)
         assert not caught.value.server_lost
+        # What it drafted is on /metrics, and no response told of it.
+        assert (await launched.review()).disagreement is None
+
+
+async def test_an_answer_beside_one_that_breaks_off(start: Started, set_faults: Set) -> None:
+    set_faults(Faults(error_after=2))
+    async with start() as launched:
+        beside = launched.stream(replace(ASK, max_tokens=8))
+        await anext(beside)
+        with pytest.raises(RequestError, match="out of blocks"):
+            await answer(launched)
+        assert isinstance([part async for part in beside][-1], Completion)
         assert (await launched.review()).disagreement is None
 
 
