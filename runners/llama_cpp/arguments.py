@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import switch
+from runners.base.option_text import nearest, switch
 from runners.base.speculation import Speculation
 from runners.llama_cpp.help import Flag, Help
 from runners.llama_cpp.methods import METHODS
@@ -208,8 +207,7 @@ class Dialect:
     def _unknown(self, name: str) -> str:
         known = [flag.name for flag in self.help.flags]
         known += [spelling.lstrip("-") for flag in self.help.flags for spelling in flag.negative]
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "its --help lists what it has"
+        hint = nearest(name, known) or "its --help lists what it has"
         if name.startswith("spec-synth-"):
             hint = "synthetic acceptance came later"
         return f"{self.label} has no option {name!r}; {hint}"

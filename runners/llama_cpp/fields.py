@@ -5,12 +5,11 @@ The wheel takes no command line, only fields of its `CommonParams`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import numbers, switch
+from runners.base.option_text import nearest, numbers, switch
 from runners.llama_cpp.methods import DRAFT_LENGTHS
 from runners.llama_cpp.options import OURS, launch_options
 from runners.llama_cpp.wheel_build import describe
@@ -230,8 +229,7 @@ def _parse(name: str, value: OptionValue) -> Field:
         return known_field.assign(name, value)
     if name not in OPTIONS:
         free = [name for name, known in OPTIONS.items() if known.field not in OWNED]
-        near = difflib.get_close_matches(name, free, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(free)}"
+        hint = nearest(name, free) or f"known: {', '.join(free)}"
         raise UsageError(f"the embedded llama.cpp server has no option {name!r}; {hint}")
     known = OPTIONS[name]
     try:

@@ -5,13 +5,12 @@ Options go by the package's own names: the keywords of `Llama`, whatever the ins
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import numbers, switch
+from runners.base.option_text import nearest, numbers, switch
 from runners.llama_cpp_python.package import DISTRIBUTION, Package
 
 METHOD = "ngram"
@@ -119,8 +118,7 @@ def _argument(option: str, name: str, value: OptionValue, package: Package) -> A
     kind = None if name in MEANINGLESS else package.kinds.get(name)
     if kind is None:
         free = [n for n, k in package.kinds.items() if k and n not in MEANINGLESS and n not in OURS]
-        near = difflib.get_close_matches(name, [*free, NGRAM_SIZE], n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(free)}"
+        hint = nearest(name, [*free, NGRAM_SIZE]) or f"known: {', '.join(free)}"
         raise UsageError(f"{DISTRIBUTION} has no option {option!r}; {hint}")
     names = package.constants.get(name, {})
     if str(value).lower() in names:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.model_files import model_folder
+from runners.base.option_text import nearest
 from runners.mlx.mtplx_program import NAME
+from runners.mlx.options import KINDS
 
 METHOD = "mtp"
 LONGEST = 100
@@ -111,7 +112,7 @@ def arguments_of(spec: LaunchSpec) -> list[str]:
     if speculation.draft_model is not None:
         raise UsageError(f"{NAME} drafts with the model's own heads: leave --draft-model away")
     options = {canonical(name): _value(name, value) for name, value in spec.options}
-    arguments = ["--model", _folder(spec.model)]
+    arguments = ["--model", model_folder(spec.model, "--model", NAME, KINDS)]
     if speculation.is_plain:
         arguments += ["--generation-mode", "ar"]
     else:
@@ -123,27 +124,12 @@ def arguments_of(spec: LaunchSpec) -> list[str]:
     return arguments + [word for name in options for word in (f"--{name}", options[name])]
 
 
-def _folder(path: Path | None) -> str:
-    if path is None:
-        raise UsageError(f"{NAME} needs a model folder: --model FOLDER")
-    if not path.exists():
-        raise UsageError(f"--model {path}: there is no such folder")
-    if not (path / "config.json").is_file():
-        raise UsageError(
-            f"--model {path}: {NAME} reads folders with a config.json and safetensors files "
-            "(MLX or Hugging Face), not this"
-        )
-    # A path that begins with a dash would be read as an option.
-    return str(path.absolute())
-
-
 def _value(option: str, value: OptionValue) -> str:
     name = canonical(option)
     if name in OURS:
         raise UsageError(f"{NAME}'s option {option} is set by {OURS[name]}")
     if name not in OPTIONS:
-        near = difflib.get_close_matches(name, OPTIONS, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(OPTIONS)}"
+        hint = nearest(name, OPTIONS) or f"known: {', '.join(OPTIONS)}"
         raise UsageError(f"{NAME} has no option {option!r} that bench knows; {hint}")
     # 'off' of a suite file may come as a truth value.
     text = ("on" if value else "off") if isinstance(value, bool) else str(value).strip()

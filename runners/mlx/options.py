@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.model_files import model_folder
+from runners.base.option_text import nearest
 from runners.mlx.package import DISTRIBUTION, Package
 
 METHOD = "draft-model"
+KINDS = "MLX or Hugging Face"
 
 
 def _at_least(least: int) -> Callable[[int], bool]:
@@ -67,8 +68,10 @@ def launch_of(spec: LaunchSpec, package: Package) -> Launch:
         )
     if speculation.synthetic is not None:
         raise UsageError(f"{DISTRIBUTION} has no synthetic acceptance")
-    model = _folder(spec.model, "--model")
-    draft = _folder(speculation.draft_model, "--draft-model") if drafting else None
+    model = model_folder(spec.model, "--model", DISTRIBUTION, KINDS)
+    draft = None
+    if drafting:
+        draft = model_folder(speculation.draft_model, "--draft-model", DISTRIBUTION, KINDS)
     keywords = package.drafting if drafting else package.plain
     options = {}
     for option, value in spec.options:
@@ -79,26 +82,12 @@ def launch_of(spec: LaunchSpec, package: Package) -> Launch:
     return Launch(model, draft, speculation.draft_tokens if drafting else None, options)
 
 
-def _folder(path: Path | None, flag: str) -> str:
-    if path is None:
-        raise UsageError(f"{DISTRIBUTION} needs a model folder: {flag} FOLDER")
-    if not path.exists():
-        raise UsageError(f"{flag} {path}: there is no such folder")
-    if not (path / "config.json").is_file():
-        raise UsageError(
-            f"{flag} {path}: {DISTRIBUTION} reads folders with a config.json and safetensors files "
-            "(MLX or Hugging Face), not this"
-        )
-    return str(path)
-
-
 def _value(option: str, name: str, value: OptionValue, package: Package) -> int:
     if name in OURS:
         raise UsageError(f"{DISTRIBUTION}'s option {option} is set by {OURS[name]}")
     free = [known for known in OPTIONS if known in package.plain]
     if name not in free:
-        near = difflib.get_close_matches(name, free, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(free)}"
+        hint = nearest(name, free) or f"known: {', '.join(free)}"
         raise UsageError(f"{DISTRIBUTION} has no option {option!r}; {hint}")
     allowed, words = OPTIONS[name]
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import switch
+from runners.base.model_files import model_folder
+from runners.base.option_text import nearest, switch
 from runners.vllm.build import Build
 from runners.vllm.help import Flag
 from runners.vllm.methods import CONFIG, KEYS, config_of, key_of
@@ -18,6 +17,7 @@ from runners.vllm.methods import OURS as OUR_KEYS
 KV_BYTES_PER_TOKEN = 256 * 1024
 """Of models up to 70 billion parameters; where it is too little, vLLM says how much it needs."""
 LEAST_KV_BYTES = 1 << 30
+KINDS = "Hugging Face"
 
 OURS = {
     "model": "--model",
@@ -34,6 +34,7 @@ OURS = {
     "spec-tokens": "--draft-tokens",
     "enable-prefix-caching": "bench: a cached prompt would not be measured",
     "generation-config": "bench: every runner samples alike",
+    "override-generation-config": "bench: every runner samples alike",
     "enable-per-request-metrics": "bench",
     "per-request-spec-decode-metrics": "bench",
     "enable-prompt-tokens-details": "bench",
@@ -80,7 +81,7 @@ def arguments_of(spec: LaunchSpec, build: Build) -> list[str]:
     Raises:
         UsageError: no model folder, or a method, an option or a value that the build lacks.
     """
-    model = _folder(spec.model, "--model")
+    model = model_folder(spec.model, "--model", "vLLM", KINDS)
     options = {canonical_in(build, name): value for name, value in spec.options}
     keys = {key: value for name, value in options.items() if (key := key_of(name)) is not None}
     for key in keys:
@@ -92,24 +93,11 @@ def arguments_of(spec: LaunchSpec, build: Build) -> list[str]:
     arguments += _own(spec, flags, build)
     if not spec.speculation.is_plain:
         if spec.speculation.draft_model is not None:
-            _folder(spec.speculation.draft_model, "--draft-model")
+            model_folder(spec.speculation.draft_model, "--draft-model", "vLLM", KINDS)
         arguments += [f"--{CONFIG}", json.dumps(config_of(spec.speculation, keys, build))]
     elif keys:
         raise UsageError(f"vLLM's {CONFIG}.{min(keys)} means nothing to plain decoding")
     return [*arguments, *given]
-
-
-def _folder(path: Path | None, flag: str) -> str:
-    if path is None:
-        raise UsageError(f"vLLM needs a model folder: {flag} FOLDER")
-    if not path.exists():
-        raise UsageError(f"{flag} {path}: there is no such folder")
-    if not (path / "config.json").is_file():
-        raise UsageError(
-            f"{flag} {path}: vLLM reads folders with a config.json and safetensors files "
-            "(Hugging Face), not this"
-        )
-    return str(path)
 
 
 def _own(spec: LaunchSpec, given: Mapping[str, OptionValue], build: Build) -> list[str]:
@@ -157,9 +145,9 @@ def _words(name: str, value: OptionValue, build: Build) -> list[str]:
         return [f"--{name}", _text(value)]
     if flag is None:
         known = [each.name for each in build.help.flags if each.name not in OURS]
-        near = difflib.get_close_matches(name, [*known, *KEYS], n=2)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UsageError(f"vLLM {build.version} has no option {name!r}{hint}")
+        hint = nearest(name, [*known, *KEYS])
+        reason = f"vLLM {build.version} has no option {name!r}"
+        raise UsageError(f"{reason}; {hint}" if hint else reason)
     return _switched(name, flag, value) if not flag.value else [f"--{flag.name}", _text(value)]
 
 

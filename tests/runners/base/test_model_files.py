@@ -1,4 +1,4 @@
-"""Folders where a file is wanted."""
+"""Folders where a file is wanted, and files where a folder is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runners.base.contract import LaunchSpec, UsageError
-from runners.base.model_files import refuse_folders
+from runners.base.model_files import model_folder, refuse_folders
 from runners.base.speculation import Speculation
 from runners.registry import make_runner
 
@@ -22,3 +22,23 @@ def test_folders_are_refused_and_named(tmp_path: Path) -> None:
 def test_llama_cpp_refuses_them() -> None:
     with pytest.raises(UsageError, match=r"--model .*: llama\.cpp reads GGUF files"):
         make_runner("llama.cpp").check(LaunchSpec(Path(__file__).parent))
+
+
+def test_the_path_of_a_folder_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-model").mkdir()
+    Path("-model", "config.json").write_text("{}")
+    assert model_folder(Path("-model"), "--model", "it", "MLX") == str(tmp_path / "-model")
+
+
+def test_what_is_no_folder_of_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"GGUF")
+    for path, words in (
+        (None, "it needs a model folder: --draft-model FOLDER"),
+        (tmp_path / "none", r"--draft-model .*none: there is no such folder"),
+        (tmp_path, r"it reads folders with a config\.json and safetensors files \(MLX\), not this"),
+        (file, "not this"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            model_folder(path, "--draft-model", "it", "MLX")
