@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shlex
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import psutil
 
-from runners.base.contract import Found, LaunchSpec, Missing, RequestError, StartError, UsageError
+from runners.base.contract import Found, LaunchSpec, Missing, UsageError
 from runners.base.listening import start_on_free_port
 from runners.base.process import Process, log_tail
+from runners.base.readiness import wait_until_ready
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.stream import fetch
 from runners.base.support import MethodSupport
@@ -30,9 +30,6 @@ from runners.llama_cpp.binary_build import (
 from runners.llama_cpp.log import why
 from runners.llama_cpp.methods import METHODS as LLAMA_METHODS
 from runners.llama_cpp.options import canonical
-
-POLL_S = 0.02
-HEALTH_S = 10.0
 
 
 class Binary:
@@ -103,38 +100,35 @@ def _support(method: str, dialect: Dialect) -> MethodSupport:
 
 
 async def _is_ready(process: Process, port: int, log: Path, deadline: float) -> bool:
-    """Wait until the model is loaded; False where another program has the port.
+    """As `start_on_free_port` wants it.
 
     Raises:
-        StartError: the server ended, or is not ready at the deadline.
+        StartError: as `wait_until_ready`.
     """
-    while (left := deadline - time.monotonic()) > 0:
-        if (ended := process.ended()) is not None:
-            return _explain(ended, log, port)
-        with contextlib.suppress(RequestError):  # Not listening yet.
-            url = f"http://127.0.0.1:{port}/health"
-            reply = await fetch(url, timeout_s=min(HEALTH_S, left))
-            if reply.status == 200 and process.ended() is None:
-                return _listens(process.pid, port)
-        await asyncio.sleep(POLL_S)
-    last = log_tail(log, lines=1) or "nothing"
-    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+
+    async def is_ours(timeout_s: float) -> bool | None:
+        reply = await fetch(f"http://127.0.0.1:{port}/health", timeout_s=timeout_s)
+        return _listens(process.pid, port) if reply.status == 200 else None
+
+    return await wait_until_ready(
+        process,
+        log,
+        deadline,
+        is_ours=is_ours,
+        why_ended=lambda ended: _why_ended(ended, log, port),
+    )
 
 
-def _explain(ended: str, log: Path, port: int) -> bool:
-    """False where the port was taken.
-
-    Raises:
-        StartError: it ended for any other reason.
-    """
+def _why_ended(ended: str, log: Path, port: int) -> str | None:
+    """The reason in words; None where the port was taken."""
     reason = why(log)
     # Some builds end before they have written why.
     if "couldn't bind" in (reason or "") or (reason is None and _is_taken(port)):
-        return False
+        return None
+    reason = reason or "its log tells no reason"
     if "SIGILL" in ended:
-        last = log_tail(log, lines=1)
-        ended = f"{ended}, {NATIVE_ADVICE}; its log ends with: {last}"
-    raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
+        return f"{NATIVE_ADVICE}; its log ends with: {log_tail(log, lines=1)}"
+    return reason
 
 
 def _is_taken(port: int) -> bool:

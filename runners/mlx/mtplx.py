@@ -5,8 +5,6 @@ Written after the source of mtplx 2.12.2; it was never run on the hardware that 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import secrets
 import shlex
@@ -20,22 +18,20 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    RequestError,
-    StartError,
     UsageError,
 )
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
-from runners.base.process import Process, log_tail
+from runners.base.process import log_tail
+from runners.base.readiness import wait_until_ready
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport, Need
+from runners.base.variables import assignments
 from runners.mlx.mtplx_options import METHOD, applies, arguments_of, canonical
-from runners.mlx.mtplx_program import KEYS, NAME, OURS, Program, describe, environment
+from runners.mlx.mtplx_program import NAME, OURS, Program, describe, environment
 from runners.mlx.mtplx_prompts import Prompts
 from runners.mlx.mtplx_server import MtplxServer, health_of, why
 
-POLL_S = 0.1
-HEALTH_S = 10.0
 GRACE_S = 10.0
 """To end by itself: it gives requests five seconds, and then the fans back to the system."""
 PORT_TAKEN = ("is already in use", "address already in use", "Address already in use")
@@ -85,14 +81,9 @@ class Mtplx:
         return applies(option, method)
 
     def reproduce(self, spec: LaunchSpec) -> str:
-        theirs = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith("MTPLX_") and name not in KEYS
-        }
-        settings = [f"{name}={shlex.quote(text)}" for name, text in sorted((theirs | OURS).items())]
+        theirs = {name: text for name, text in os.environ.items() if name.startswith("MTPLX_")}
         words = [self._program().path, "serve", *arguments_of(spec)]
-        return " ".join([*settings, shlex.join(words)])
+        return " ".join([*assignments(theirs | OURS), shlex.join(words)])
 
     async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> MtplxServer:
         program = self._program()
@@ -102,10 +93,15 @@ class Mtplx:
         deadline = time.monotonic() + timeout_s
         health: dict[str, Any] = {}
 
-        async def is_ready(process: Process, port: int) -> bool:
-            found = await _health(process, port, launch, log, deadline)
-            health.update(found or {})
-            return found is not None
+        async def is_ours(port: int, timeout_s: float) -> bool | None:
+            said = await health_of(f"http://127.0.0.1:{port}", timeout_s)
+            if said is None:
+                return None
+            startup = said.get("startup")
+            if not (isinstance(startup, dict) and startup.get("launch_id") == launch):
+                return False
+            health.update(said)
+            return True
 
         process, address = await start_on_free_port(
             lambda port: [
@@ -116,7 +112,13 @@ class Mtplx:
             ],
             log=log,
             env=environment(launch),
-            is_ready=is_ready,
+            is_ready=lambda process, port: wait_until_ready(
+                process,
+                log,
+                deadline,
+                is_ours=lambda timeout_s: is_ours(port, timeout_s),
+                why_ended=lambda _: _why_ended(log),
+            ),
             grace_s=GRACE_S,
         )
         try:
@@ -129,29 +131,11 @@ class Mtplx:
         return server
 
 
-async def _health(
-    process: Process, port: int, launch: str, log: Path, deadline: float
-) -> dict[str, Any] | None:
-    """Wait until the model is loaded; None where another program has the port.
-
-    Raises:
-        StartError: the server ended, or is not ready at the deadline.
-    """
-    while (left := deadline - time.monotonic()) > 0:
-        if (ended := process.ended()) is not None:
-            reason = why(log)
-            if any(words in log_tail(log) for words in PORT_TAKEN):
-                return None
-            raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
-        with contextlib.suppress(RequestError):  # Not listening yet.
-            health = await health_of(f"http://127.0.0.1:{port}", min(HEALTH_S, left))
-            if health is not None and process.ended() is None:
-                startup = health.get("startup")
-                named = startup.get("launch_id") if isinstance(startup, dict) else None
-                return health if named == launch else None
-        await asyncio.sleep(POLL_S)
-    last = log_tail(log, lines=1) or "nothing"
-    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+def _why_ended(log: Path) -> str | None:
+    """The reason in words; None where the port was taken."""
+    if any(words in log_tail(log) for words in PORT_TAKEN):
+        return None
+    return why(log) or "its log tells no reason"
 
 
 def support_of(method: str, program: Program) -> MethodSupport:

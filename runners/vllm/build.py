@@ -159,10 +159,22 @@ def _read(said: str) -> Help | None:
         return None
 
 
+def kept_variables() -> dict[str, str]:
+    """This process's own variables, without its key and those by which it would log otherwise.
+
+    What it speculates by, and why it ends, is read off its log.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("VLLM_API_KEY", "VLLM_CONFIGURE_LOGGING")
+        and not name.startswith("VLLM_LOGGING_")
+    }
+
+
 def environment() -> Mapping[str, str]:
-    """This process's own, without keys, and with nothing looked up in the network or sent there."""
-    ours = {name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"}
-    return ours | {
+    """`kept_variables`, with nothing looked up in the network or sent there."""
+    return kept_variables() | {
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         # Its standard output is not kept.

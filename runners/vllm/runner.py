@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import os
 import secrets
 import shlex
 import time
@@ -17,29 +14,25 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    RequestError,
-    StartError,
     UsageError,
 )
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
-from runners.base.process import Process, log_tail
+from runners.base.process import Process
+from runners.base.readiness import wait_until_ready
 from runners.base.speculation import METHODS
 from runners.base.stream import fetch
+from runners.base.variables import assignments
 from runners.vllm.arguments import arguments_of, canonical, canonical_in
-from runners.vllm.build import Build, describe, environment
+from runners.vllm.build import Build, describe, environment, kept_variables
 from runners.vllm.log import why
 from runners.vllm.methods import applies, support_of
 from runners.vllm.server import VllmServer
 
-POLL_S = 0.1
-HEALTH_S = 10.0
 STARTING_S = 40.0
 """Its processes import PyTorch one after the other; on a GPU it compiles as well."""
 GRACE_S = 20.0
 """To end by itself: it has worker processes, and shared memory that only it knows of."""
-SECRETS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
-"""Ends of the names of settings that are not shown."""
 PORT_TAKEN = ("Address already in use", "address already in use", "Errno 98", "Errno 48")
 
 
@@ -89,12 +82,9 @@ class Vllm:
 
     def reproduce(self, spec: LaunchSpec) -> str:
         build = self._build()
-        settings = [
-            f"{name}={shlex.quote(value)}"
-            for name, value in sorted(os.environ.items())
-            if name.startswith("VLLM_") and not name.endswith(SECRETS)
-        ]
-        return " ".join([*settings, shlex.join([*build.words, *arguments_of(spec, build)])])
+        settings = {n: value for n, value in kept_variables().items() if n.startswith("VLLM_")}
+        command = shlex.join([*build.words, *arguments_of(spec, build)])
+        return " ".join([*assignments(settings), command])
 
     async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> VllmServer:
         build = self._build()
@@ -121,31 +111,33 @@ class Vllm:
 
 
 async def _is_ready(process: Process, port: int, name: str, log: Path, deadline: float) -> bool:
-    """Wait until the model is loaded; False where another program has the port.
+    """As `start_on_free_port` wants it.
 
     Raises:
-        StartError: the server ended, or is not ready at the deadline.
+        StartError: as `wait_until_ready`.
     """
-    while (left := deadline - time.monotonic()) > 0:
-        if (ended := process.ended()) is not None:
-            reason = why(log)
-            if any(words in (reason or "") for words in PORT_TAKEN):
-                return False
-            raise StartError(f"{ended}: {reason or 'its log tells no reason'}", log_tail(log))
-        with contextlib.suppress(RequestError):  # Not listening yet.
-            limit = min(HEALTH_S, left)
-            reply = await fetch(f"http://127.0.0.1:{port}/health", timeout_s=limit)
-            if reply.status == 200 and process.ended() is None:
-                return await _is_ours(port, name, limit)
-        await asyncio.sleep(POLL_S)
-    last = log_tail(log, lines=1) or "nothing"
-    raise StartError(f"was not ready in time; its log ends with: {last}", log_tail(log))
+    return await wait_until_ready(
+        process,
+        log,
+        deadline,
+        is_ours=lambda timeout_s: _is_ours(port, name, timeout_s),
+        why_ended=lambda _: _why_ended(log),
+    )
 
 
-async def _is_ours(port: int, name: str, timeout_s: float) -> bool:
+async def _is_ours(port: int, name: str, timeout_s: float) -> bool | None:
     """Whether what answers on the port serves our model under its name of this launch."""
-    reply = await fetch(f"http://127.0.0.1:{port}/v1/models", timeout_s=timeout_s)
+    address = f"http://127.0.0.1:{port}"
+    if (await fetch(f"{address}/health", timeout_s=timeout_s)).status != 200:
+        return None
+    reply = await fetch(f"{address}/v1/models", timeout_s=timeout_s)
     try:
         return any(model["id"] == name for model in json.loads(reply.body)["data"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return False
+
+
+def _why_ended(log: Path) -> str | None:
+    """The reason in words; None where the port was taken."""
+    reason = why(log) or "its log tells no reason"
+    return None if any(words in reason for words in PORT_TAKEN) else reason

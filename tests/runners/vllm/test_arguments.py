@@ -137,6 +137,7 @@ def test_the_users_own_values_win(folder: Path) -> None:
         ("no-enable-prefix-caching", True, "a cached prompt would not be measured"),
         ("ssl-keyfile", "x", "speaks plain HTTP"),
         ("root-path", "/v", "set by bench"),
+        ("override-generation-config", "{}", "every runner samples alike"),
         ("hf-token", "x", "keeps no secrets"),
         ("api-key", "x", "nobody else can reach"),
         ("speculative-config.method", "mtp", "is set by --method"),
@@ -289,11 +290,16 @@ def test_reproducing_shows_settings_and_no_secrets(
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1 2")
     monkeypatch.setenv("VLLM_API_KEY", "s3cret")
     monkeypatch.setenv("HF_TOKEN", "s3cret")
+    # How it speculates, and why it ends, is read off its log.
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "ERROR")
+    monkeypatch.setenv("VLLM_CONFIGURE_LOGGING", "0")
     text = reproduced(LaunchSpec(folder, Speculation("ngram", 2)), monkeypatch)
     assert text.startswith("VLLM_CPU_OMP_THREADS_BIND='0-1 2' /e/vllm serve ")
     assert "s3cret" not in text
     assert "s3cret" not in environment().get("VLLM_API_KEY", "")
     assert environment()["HF_HUB_OFFLINE"] == "1"
+    assert environment().keys().isdisjoint({"VLLM_LOGGING_LEVEL", "VLLM_CONFIGURE_LOGGING"})
+    assert environment()["VLLM_CPU_OMP_THREADS_BIND"] == "0-1 2"
 
 
 @given(st.text(min_size=1, max_size=40), st.text(max_size=20))
