@@ -9,9 +9,13 @@ from runners.base.kept import cache_folder
 
 def environment_python(name: str) -> Path | None:
     """The Python of the newest environment of this name that is whole; None: there is none."""
+    try:
+        folder = cache_folder() / "environments"
+    except RuntimeError:
+        return None
     made = [
         marker
-        for marker in (cache_folder() / "environments").glob(f"{name}-*/.ready")
+        for marker in folder.glob(f"{name}-*/.ready")
         if (marker.parent / "bin" / "python").exists()
     ]
     newest = max(made, key=lambda marker: marker.stat().st_mtime, default=None)

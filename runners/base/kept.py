@@ -11,7 +11,11 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/decodebench`; under ~/.cache where the variable is not set."""
+    """`$XDG_CACHE_HOME/decodebench`; under ~/.cache where the variable is not set.
+
+    Raises:
+        RuntimeError: this user has no home.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     return Path(base) / "decodebench"
 
@@ -21,15 +25,15 @@ def read_kept(runner: str, stamp: str) -> str | None:
     try:
         kept = json.loads(_entry(runner, stamp).read_text(encoding="utf-8"))
         said = kept["said"] if kept["stamp"] == stamp else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
         return None
     return said if isinstance(said, str) else None
 
 
 def keep(runner: str, stamp: str, said: str) -> None:
     """Keep what was said; a cache that cannot be written is no reason to fail."""
-    entry = _entry(runner, stamp)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
+        entry = _entry(runner, stamp)
         entry.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=entry.parent)
         try:
@@ -42,5 +46,5 @@ def keep(runner: str, stamp: str, said: str) -> None:
 
 
 def _entry(runner: str, stamp: str) -> Path:
-    digest = hashlib.sha256(stamp.encode()).hexdigest()[:24]
+    digest = hashlib.sha256(stamp.encode(errors="surrogatepass")).hexdigest()[:24]
     return cache_folder() / runner / f"{digest}.json"

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runners.base.contract import Missing, RunnerError
+from runners.base.environments import environment_python
 from runners.base.question import describe_child
 
 CHILD = Path(__file__).with_name("child.py")
+NAME = "mlx"
 MODULE = "mlx_lm"
 DISTRIBUTION = "mlx-lm"
 IMPORT_S = 120
@@ -43,15 +45,22 @@ class Package:
 
 
 def describe(program: str | None) -> Package | Missing:
-    """Ask the environment of a Python; None: that of this very process."""
+    """Ask the environment of a Python; None: of the one that is found here."""
     if program is None:
-        if importlib.util.find_spec(MODULE) is None:
-            return Missing("no Python that has mlx-lm is named", ADVICE)
-        return _ask(sys.executable)
-    python = shutil.which(program)
+        return _found_here()
+    python = shutil.which(os.path.expanduser(program))  # noqa: PTH111 - a name must stay a name
     if python is None:
-        return Missing(f"{program} is no program that can be run", ADVICE)
+        return Missing(f"{program!r:.200} is no program that can be run", ADVICE)
     return _ask(python)
+
+
+def _found_here() -> Package | Missing:
+    """That of this very process, or the one that `make runners` made."""
+    if importlib.util.find_spec(MODULE) is not None:
+        return _ask(sys.executable)
+    if (python := environment_python(NAME)) is not None:
+        return _ask(str(python))
+    return Missing("no Python that has mlx-lm is named", ADVICE)
 
 
 @functools.cache

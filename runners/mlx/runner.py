@@ -31,7 +31,7 @@ class Mlx:
     packagings = (Packaging.MLX, Packaging.HF)
 
     def __init__(self, program: str | None = None) -> None:
-        """`program`: the Python of the environment; None: that of this very process."""
+        """`program`: the Python of the environment; None: of the one that is found here."""
         self._program = program
 
     def find(self) -> Found | Missing:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runners.base.environments import environment_python
 from runners.base.kept import cache_folder, keep, read_kept
 
 
@@ -68,6 +69,23 @@ def test_a_write_that_breaks_off_leaves_nothing(
     monkeypatch.setattr(Path, "replace", full)
     keep("x", "a", "b")
     assert list((cache / "x").iterdir()) == []
+
+
+def test_a_path_that_is_no_text(cache: Path) -> None:
+    stamp = os.fsdecode(b"/opt/\xff/llama-server")
+    keep("x", stamp, "said")
+    assert read_kept("x", stamp) == "said"
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    keep("x", "a", "b")
+    assert read_kept("x", "a") is None
+    assert environment_python("vllm") is None
 
 
 def test_where_it_lies_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
-from runners.base.contract import LaunchSpec, Missing, OptionValue, UsageError
+from runners.base.contract import Found, LaunchSpec, Missing, OptionValue, UsageError
 from runners.base.speculation import PLAIN_DECODING, Speculation, SyntheticAcceptance
+from runners.mlx import package
 from runners.mlx.options import Launch, canonical, launch_of
 from runners.mlx.package import Package
 from runners.mlx.runner import Mlx, _support
@@ -98,3 +100,27 @@ def test_environments_without_mlx_lm(tmp_path: Path) -> None:
         assert isinstance(found, Missing)
         assert words in found.reason
         assert "--mlx" in found.advice
+
+
+def test_what_is_found_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This Python, else the environment that `make runners` made, else none."""
+    asked: list[str] = []
+
+    def ask(python: str) -> Package:
+        asked.append(python)
+        return PACKAGE
+
+    monkeypatch.setattr(package, "_ask", ask)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    nothing = Mlx().find()
+    assert isinstance(nothing, Missing)
+    assert "no Python that has mlx-lm" in nothing.reason
+    made = tmp_path / "decodebench" / "environments" / "mlx-1" / "bin" / "python"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    (made.parents[1] / ".ready").touch()
+    assert isinstance(Mlx().find(), Found)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert isinstance(Mlx().find(), Found)
+    assert asked == [str(made), sys.executable]
