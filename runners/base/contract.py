@@ -6,6 +6,7 @@ exposed is `None` beside a reason, never 0.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,16 +156,14 @@ class Counters:
 
     def since(self, before: Counters) -> Counters:
         """The counts between `before` and this reading."""
-        width = max(len(self.accepted_per_position), len(before.accepted_per_position))
-        now, then = (
-            (*c.accepted_per_position, *[0] * (width - len(c.accepted_per_position)))
-            for c in (self, before)
+        positions = itertools.zip_longest(
+            self.accepted_per_position, before.accepted_per_position, fillvalue=0
         )
         return Counters(
             drafted=self.drafted - before.drafted,
             accepted=self.accepted - before.accepted,
             steps=self.steps - before.steps,
-            accepted_per_position=tuple(a - b for a, b in zip(now, then, strict=True)),
+            accepted_per_position=tuple(now - then for now, then in positions),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -130,16 +131,14 @@ class MtplxServer:
 
     def _add(self, drafts: Drafts) -> None:
         before = self._total
-        width = max(len(before.accepted_per_position), len(drafts.per_position))
-        then, now = (
-            (*counts, *[0] * (width - len(counts)))
-            for counts in (before.accepted_per_position, drafts.per_position)
+        positions = itertools.zip_longest(
+            before.accepted_per_position, drafts.per_position, fillvalue=0
         )
         self._total = Counters(
             before.drafted + drafts.drafted,
             before.accepted + drafts.accepted,
             before.steps + drafts.steps,
-            tuple(a + b for a, b in zip(then, now, strict=True)),
+            tuple(map(sum, positions)),
         )
         self._disagreement = self._disagreement or drafts.disagreement
 

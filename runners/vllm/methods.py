@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import OptionValue, UsageError
-from runners.base.speculation import PLAIN, Speculation
+from runners.base.speculation import PLAIN, WITH_DRAFT, Speculation
 from runners.base.support import LengthLimit, MethodSupport, Need
 from runners.vllm.build import Build
 
@@ -109,7 +109,7 @@ def config_of(
         "method": own.name,
         "num_speculative_tokens": speculation.draft_tokens,
     }
-    if own.needs and own.needs != (Need.MTP_HEADS,) and speculation.draft_model is None:
+    if speculation.method in WITH_DRAFT and speculation.draft_model is None:
         raise UsageError(f"method {speculation.method} needs --draft-model: {own.needs[0].value}")
     if speculation.draft_model is not None and own.needs:
         config["model"] = str(speculation.draft_model)
