@@ -29,8 +29,9 @@ $(VENV)/.dev: $(VENV)/.run
 sweep: $(VENV)/.run
 	$(BIN)/bench sweep
 
+# Two workers: most of the real runners use one core.
 test: lint types runners
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What cannot be built here is said, and its live tests are skipped.
 runners: $(VENV)/.dev

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from harness.defaults import demo_model
+from runners.base import listening
 from runners.base.contract import (
     Burst,
     Completion,
@@ -29,7 +30,6 @@ from runners.base.contract import (
 )
 from runners.base.speculation import Speculation
 from runners.base.stream import fetch
-from runners.llama_cpp import binary
 from runners.llama_cpp.arguments import Dialect
 from runners.llama_cpp.binary import Binary
 from runners.llama_cpp.binary_build import describe
@@ -225,8 +225,8 @@ async def test_a_port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = [taken.getsockname()[1], binary.free_port()]
-        monkeypatch.setattr(binary, "free_port", lambda: ports.pop(0))
+        ports = [taken.getsockname()[1], listening.free_port()]
+        monkeypatch.setattr(listening, "free_port", lambda: ports.pop(0))
         async with serving(launch(), tmp_path / "log") as server:
             await answer(server, replace(ASK, max_tokens=2))
     assert not ports
@@ -236,8 +236,8 @@ async def test_another_server_on_its_port_is_not_taken_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(launch(), tmp_path / "first") as first:
-        ports = [int(first._address.rpartition(":")[2]), binary.free_port()]
-        monkeypatch.setattr(binary, "free_port", lambda: ports.pop(0))
+        ports = [int(first._address.rpartition(":")[2]), listening.free_port()]
+        monkeypatch.setattr(listening, "free_port", lambda: ports.pop(0))
         async with serving(launch(), tmp_path / "second") as second:
             assert second._address != first._address
             reply = await fetch(f"{second._address}/health", timeout_s=10)

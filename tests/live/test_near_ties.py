@@ -38,6 +38,8 @@ ASK = Request(
 SHORT = Request((Message("user", "Say only: yes"),), max_tokens=100, timeout_s=120)
 PLACE = Place(arm="a", round=1, workload="w", prompt="p", max_tokens=24, launch="r1-a", sequence=0)
 COUNT = 10
+ONE_THREAD = (("threads", 1),)
+"""Beside other tests, two that wait for each other take many times as long."""
 
 
 def check_normalised(top: tuple[NextToken, ...]) -> None:
@@ -48,7 +50,9 @@ def check_normalised(top: tuple[NextToken, ...]) -> None:
 
 
 async def test_greedy_decoding_writes_what_is_likeliest(tmp_path: Path) -> None:
-    server = await llama_cpp().start(LaunchSpec(MODEL, context=1024), tmp_path / "log", 60)
+    server = await llama_cpp().start(
+        LaunchSpec(MODEL, options=ONE_THREAD, context=1024), tmp_path / "log", 60
+    )
     try:
         sample = await measure(server, ASK, PLACE, keep_text=True)
         assert sample.tokens is not None
@@ -100,6 +104,7 @@ async def test_a_forged_answer_is_found_out(tmp_path: Path) -> None:
         "prompts": 1,
         "max_tokens": 12,
         "repeats": 1,
+        "args": dict(ONE_THREAD),
     }
     runners = {"llama.cpp": llama_cpp()}
     plan = make_plan(make_suite(suite), runners)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +35,7 @@ runner = ["llama.cpp", "vllm", "mlx"]
 model = {{ gguf = "{family.qwen3}", hf = "{family.qwen3_hf}" }}
 draft_model = {{ gguf = "{family.draft}", hf = "{family.draft_hf}" }}
 methods = ["draft-model"]
-draft_tokens = [1, 3]
+draft_tokens = 2
 prompts = 3
 max_tokens = 128
 repeats = 1
@@ -48,7 +46,7 @@ args = {{ threads = 1 }}
 
 [runners.vllm]
 program = "{vllm}"
-args = {{ dtype = "float32", enforce-eager = true }}
+args = {{ dtype = "float32", enforce-eager = true, distributed-executor-backend = "uni" }}
 
 [runners.mlx]
 program = "{mlx}"
@@ -122,7 +120,12 @@ def swept(tmp_path_factory: pytest.TempPathFactory, family: Family) -> Swept:
     programs = {"vllm": environment_of("vllm"), "mlx": environment_of("mlx")}
     suite.write_text(SUITE.format(family=family, **programs))
     command = [sys.executable, "-m", "harness.cli", "sweep", str(suite), "--out", "run"]
-    settings = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+    # A process less for each launch of vLLM to wait for, and none that is bound to the first core.
+    settings = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": "1",
+    }
     result = subprocess.run(
         command,
         cwd=folder,
@@ -153,10 +156,9 @@ def test_mtp_is_accepted_alike(swept: Swept, k: int) -> None:
     assert ours == pytest.approx(theirs, abs=0.02)
 
 
-@pytest.mark.parametrize("k", [1, 3])
-def test_draft_models_are_accepted_alike(swept: Swept, k: int) -> None:
+def test_draft_models_are_accepted_alike(swept: Swept) -> None:
     rates = [
-        swept.acceptance(swept.arm(name, "draft-model", k)) for name in ("llama.cpp", "vllm", "mlx")
+        swept.acceptance(swept.arm(name, "draft-model", 2)) for name in ("llama.cpp", "vllm", "mlx")
     ]
     assert min(rates) > 0.1
     assert max(rates) - min(rates) < 0.05
@@ -164,7 +166,7 @@ def test_draft_models_are_accepted_alike(swept: Swept, k: int) -> None:
 
 def test_every_answer_is_plains(swept: Swept) -> None:
     measured = [row for row in swept.report.rows if row.failure is None and not row.arm.is_plain]
-    assert len(measured) == 2 * (3 * 2 + 2 * 5)
+    assert len(measured) == 2 * (3 + 2 * 5)
     assert {row.lossless.verdict for row in measured} <= {Verdict.IDENTICAL, Verdict.NEAR_TIE}
 
 
@@ -186,13 +188,9 @@ def test_what_cannot_work_is_a_row_with_its_reason(swept: Swept) -> None:
 def test_one_report_holds_them_all(swept: Swept) -> None:
     text = (swept.folder / "report.md").read_text()
     assert "Runners side by side" in text
-    for words in ("llama.cpp", "vllm", "mlx-lm 0.", "draft-model k=3", "mtp k=5"):
+    for words in ("llama.cpp", "vllm", "mlx-lm 0.", "draft-model k=2", "mtp k=5"):
         assert words in text
     assert (swept.folder / "report.html").exists()
     commands = [command.command for command in swept.report.commands]
     assert any(" serve " in command or "api_server" in command for command in commands)
-    launches = [json.loads(line) for line in (swept.folder / "launches.jsonl").open()]
-    failed = defaultdict(list)
-    for launch in launches:
-        failed[launch["status"]].append(launch["reason"])
-    assert not failed["failed"]
+    assert {launch.status for launch in swept.run.launches} == {"ok"}

@@ -63,10 +63,17 @@ ASK = ASKS[0]
 
 
 @pytest.fixture(autouse=True)
-def _any_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM binds itself to the first core, where another test may be at work."""
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def fewer_processes(monkeypatch: pytest.MonkeyPatch) -> dict[str, OptionValue]:
+    """Options with which the engine is its own worker: a process less that imports PyTorch."""
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    return {"distributed-executor-backend": "uni"}
 
 
 def runner() -> Vllm:
@@ -181,6 +188,7 @@ async def test_drafts_add_up_and_leave_the_text_as_it_is(
     family: Family,
     method: str,
     plain_tokens: dict[str, tuple[tuple[int, ...], ...]],
+    fewer_processes: dict[str, OptionValue],
 ) -> None:
     if "qwen3" not in plain_tokens:
         async with serving(tmp_path / "plain", family.qwen3_hf) as server:
@@ -189,7 +197,7 @@ async def test_drafts_add_up_and_leave_the_text_as_it_is(
     drafts = {"eagle": family.eagle_hf, "eagle3": family.eagle3_hf, "medusa": family.medusa_hf}
     lookup: dict[str, OptionValue] = {"prompt_lookup_min": 2, "prompt_lookup_max": 4}
     speculation = Speculation(method, k, drafts.get(method))
-    options = lookup if method == "ngram" else {}
+    options = fewer_processes | (lookup if method == "ngram" else {})
     async with serving(tmp_path / "log", family.qwen3_hf, speculation, **options) as server:
         said = await answers(server)
     assert said.tokens == plain_tokens["qwen3"]
@@ -213,11 +221,13 @@ async def test_drafts_add_up_and_leave_the_text_as_it_is(
         assert bursts <= completion.steps
 
 
-async def test_a_head_that_dies_at_its_first_request(tmp_path: Path, family: Family) -> None:
+async def test_a_head_that_dies_at_its_first_request(
+    tmp_path: Path, family: Family, fewer_processes: dict[str, OptionValue]
+) -> None:
     # With 2 draft tokens a step's three hidden states would pass for one of three layers.
     speculation = Speculation("eagle3", 3, family.eagle3_shallow)
     with pytest.raises(StartError, match=r"a probe request: its engine died: .*invalid for input"):
-        async with serving(tmp_path / "log", family.qwen3_hf, speculation):
+        async with serving(tmp_path / "log", family.qwen3_hf, speculation, **fewer_processes):
             pass
 
 
