@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness.cli.aliases import with_old_spellings
-from harness.cli.errors import FAILED, INTERRUPTED, USAGE, complain, reported
-
-if TYPE_CHECKING:
-    from harness.plan import Plan
-    from harness.run_folder import RunFolder
-    from harness.sweep import Sweep
+from harness.cli.errors import USAGE, complain, reported
 
 WHAT = "What to measure"
 HOW = "How to measure"
@@ -219,9 +209,10 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
 ) -> None:
     """Measure plain decoding against ways of speculating, and write a report.
 
-    Without arguments it measures the demo model in a few minutes. Every setting is launched anew
-    in every round, in shuffled order, over the same prompts; speed-ups are paired by prompt.
-    Ctrl-C loses at most the request in flight, and --resume goes on.
+    Without arguments it measures the demo model in a few minutes. Every setting
+    is launched anew in every round, in shuffled order, over the same prompts;
+    speed-ups are paired by prompt. Ctrl-C loses at most the request in flight,
+    and --resume goes on.
 
     Examples:
 
@@ -261,8 +252,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         if resume is not None and (suite is not None or out is not None):
             complain("--resume goes on with the run as it was planned: leave SUITE and --out away")
             raise typer.Exit(USAGE)
+        from harness.cli.run_sweep import run_sweep  # noqa: PLC0415
+
         raise typer.Exit(
-            _run(suite, given, runner_arg or [], out=out, resume=resume, dry=dry_run, json=as_json)
+            run_sweep(
+                suite, given, runner_arg or [], out=out, resume=resume, dry=dry_run, json=as_json
+            )
         )
 
 
@@ -275,95 +270,3 @@ def _joined(values: list[str] | None) -> tuple[str, ...] | None:
 
 def _paths(given: list[Path] | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(map(str, given))
-
-
-def _run(
-    suite_file: Path | None,
-    flags: dict[str, Any],
-    runner_args: list[str],
-    *,
-    out: Path | None,
-    resume: Path | None,
-    dry: bool,
-    json: bool,
-) -> int:
-    from harness.cli.dry_run import show_plan  # noqa: PLC0415
-    from harness.cli.outcome import show_outcome  # noqa: PLC0415
-    from harness.cli.progress import SweepProgress  # noqa: PLC0415
-    from harness.feasible import left_out  # noqa: PLC0415
-    from harness.gather import gather  # noqa: PLC0415
-    from harness.manifest import differences, make_manifest  # noqa: PLC0415
-    from harness.plan import make_plan  # noqa: PLC0415
-    from harness.run_folder import (  # noqa: PLC0415
-        RunFolder,
-        RunFolderError,
-        check_free,
-        read_run,
-    )
-    from harness.sweep import Sweep  # noqa: PLC0415
-
-    old = None if resume is None else read_run(resume)
-    base = None if old is None else old.manifest.suite
-    suite, runners = gather(suite_file, flags, runner_args, base=base)
-    plan = make_plan(suite, runners)
-    if dry:
-        show_plan(plan, runners, as_json=json)
-        return 0
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = resume or out or Path("results") / f"{suite.name}-{stamp}"
-    if resume is None:
-        check_free(path)
-    for line in left_out(plan.arms):
-        complain(f"left out, since it cannot work: {line}")
-    with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
-        command = ["bench", *sys.argv[1:]]
-        manifest = make_manifest(plan, runners, command, progress.tell, measure=old is None)
-        if old is not None:
-            changed = differences(old.manifest, manifest)
-            if changed:
-                raise RunFolderError(
-                    f"cannot go on with {path}, something has changed:\n" + "\n".join(changed)
-                )
-            folder = RunFolder.resume(path)
-        else:
-            folder = RunFolder.create(path, manifest)
-        with folder:
-            interrupted = _measure(Sweep(plan, runners, folder, progress))
-    failed = False
-    if not interrupted:
-        try:
-            failed = show_outcome(folder.path, as_json=json)
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted:
-        complain(_interruption(folder, plan))
-        return INTERRUPTED
-    return FAILED if failed else 0
-
-
-def _measure(sweep: Sweep) -> bool:
-    """Run the sweep to its end; True when Ctrl-C or a polite kill ended it first."""
-
-    async def run() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        with contextlib.suppress(NotImplementedError):  # Windows has no such handlers.
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        await sweep.run()
-
-    try:
-        asyncio.run(run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return True
-    return False
-
-
-def _interruption(folder: RunFolder, plan: Plan) -> str:
-    from harness.run_folder import read_run  # noqa: PLC0415
-
-    done = len(read_run(folder.path).samples)
-    return (
-        f"interrupted; {done} of {plan.samples} requests are measured and kept\n"
-        f"to go on:             bench sweep --resume {folder.path}\n"
-        f"to see what there is: bench report {folder.path}"
-    )
