@@ -1,4 +1,4 @@
-"""Whether a way of speculating can work with these model files, and how long its drafts can be.
+"""Whether a way of speculating can work with these model files.
 
 A runner declares what a method needs; here that is held against what the files say. Reasons are
 sentences for the user.
@@ -14,7 +14,7 @@ from harness.models.facts import DrafterFacts
 from harness.models.read import ModelFile
 from harness.models.tokenizer_json import MOST_DIFFERENCE
 from harness.models.vocabulary import difference
-from runners.base.support import LengthLimit, MethodSupport, Need
+from runners.base.support import MethodSupport, Need
 
 EAGLE3_LAYERS = 3
 """Layers of the target that llama.cpp has an EAGLE-3 draft read, neither more nor less."""
@@ -24,16 +24,6 @@ NAMED_ALIKE = frozenset({"eagle", "eagle3", "medusa"})
 
 GGUF = "GGUF"
 """What `ModelFacts.format` says of a file of llama.cpp's; all else lies in a folder."""
-
-FIXED = "built into the runner"
-
-
-@dataclass(frozen=True)
-class Length:
-    """The drafts that a method really makes, and what makes them so; None: the asked length."""
-
-    tokens: int
-    limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,44 +55,6 @@ def reason_against(support: MethodSupport, files: Files) -> str | None:
         if (reason := _CHECKS[need](files, need)) is not None:
             return reason
     return None
-
-
-def length_of(supports: Mapping[str, MethodSupport], asked: int, files: Files) -> Length:
-    """The draft length that comes of asking for `asked` tokens.
-
-    `supports` holds the parts of a chain. Where some part can use the length as it is, it stays;
-    otherwise the longest that any part can make takes its place.
-    """
-    found = [_length(support, asked, files) for support in supports.values()]
-    unchanged = next((length for length in found if length.tokens == asked), None)
-    return unchanged or max(found, key=lambda length: length.tokens, default=Length(asked))
-
-
-def _length(support: MethodSupport, asked: int, files: Files) -> Length:
-    if support.fixed_length is not None:
-        return Length(support.fixed_length, None if support.fixed_length == asked else FIXED)
-    longest = _longest(support, files)
-    if support.limit is None or longest is None or asked <= longest:
-        return Length(asked)
-    return Length(longest, support.limit.value)
-
-
-def _longest(support: MethodSupport, files: Files) -> int | None:
-    """The longest draft that the model's build allows; None: any."""
-    drafting = files.draft or files.target
-    if support.limit is LengthLimit.CHAINED_HEADS:
-        return drafting.facts.mtp_layers if drafting.facts.mtp_layers > 1 else None
-    if support.limit is LengthLimit.MEDUSA_HEADS and drafting.facts.drafter is not None:
-        return drafting.facts.drafter.heads
-    if support.limit is LengthLimit.BLOCK and drafting.facts.drafter is not None:
-        drafter = drafting.facts.drafter
-        # A block begins with the token before the draft, whose own place drafts only in DSpark.
-        whole = drafter.markov_head and drafter.anchor_first
-        return None if drafter.block_size is None else drafter.block_size - (0 if whole else 1)
-    return None
-
-
-# ---- needs -----------------------------------------------------------------------------------
 
 
 def _mtp_heads(files: Files, need: Need) -> str | None:

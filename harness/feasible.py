@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.compatibility import Files, length_of, reason_against
+from harness.compatibility import Files, reason_against
+from harness.draft_length import length_of
 from harness.models.shelf import Shelf
 from harness.records import Arm
 from runners.base.contract import Missing, Runner
