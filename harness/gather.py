@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from harness.suite import (
 from harness.suite_file import anchored_program, anchored_workloads, model_of_flags, read_suite
 from harness.suite_values import shown
 from runners.base.contract import Runner, UsageError
+from runners.base.speculation import PLAIN
+from runners.base.spelling import known_names
 from runners.registry import KINDS, make_runner
 
 
@@ -77,7 +78,12 @@ def gather(
             )
     if base is None:
         settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
-    return make_suite(settings, where, flagged), runners
+    suite = make_suite(settings, where, flagged)
+    if base is None and "draft_tokens" in checked.model_fields_set:
+        _check_drafting(
+            suite, "--draft-tokens" if "draft_tokens" in flags else f"{where}: draft_tokens"
+        )
+    return suite, runners
 
 
 def _names(suite: Suite) -> list[str]:
@@ -111,12 +117,20 @@ def _check_names(given: Sequence[tuple[str | None, str, object]], suite: Suite) 
     names = _names(suite)
     for name, option, _ in given:
         if name is not None and name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise SuiteError(
-                f"--runner-arg {name}:{option}: there is no runner {shown(name)} in this sweep; "
-                f"{hint}it has {', '.join(names)}"
+                f"--runner-arg {name}:{option}: this sweep has no runner {shown(name)}; "
+                f"{known_names(name, names)}"
             )
+
+
+def _check_drafting(suite: Suite, place: str) -> None:
+    """Refuse draft lengths where nothing drafts.
+
+    Raises:
+        SuiteError: says so.
+    """
+    if {*suite.methods, *(arm.method for arm in suite.arm)} <= {PLAIN}:
+        raise SuiteError(f"{place} goes with methods, and none is named")
 
 
 def _check_builds(suite: Suite, where: str) -> None:
@@ -132,11 +146,9 @@ def _check_builds(suite: Suite, where: str) -> None:
                 raise SuiteError(
                     f"{place}, runner: field required: which of {', '.join(KINDS)} it is"
                 )
-            near = difflib.get_close_matches(build.runner.lower(), KINDS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise SuiteError(
-                f"{place}, runner: there is no {shown(build.runner)}; {hint}known: "
-                f"{', '.join(KINDS)}"
+                f"{place}, runner: there is no {shown(build.runner)}; "
+                f"{known_names(build.runner, KINDS)}"
             )
         if name in KINDS and name != build.runner:
             raise SuiteError(f"{place} is a build of {build.runner}: give it a name of its own")
@@ -152,9 +164,7 @@ def _runner(name: str, suite: Suite) -> Runner:
         return make_runner(build.runner, build.program)
     if name not in KINDS and suite.runners:
         known = [*suite.runners, *(kind for kind in KINDS if kind not in suite.runners)]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown runner {shown(name)}; {hint}known: {', '.join(known)}")
+        raise UsageError(f"unknown runner {shown(name)}; {known_names(name, known)}")
     return make_runner(name)
 
 

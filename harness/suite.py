@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from harness.suite_values import (
     prompt_count,
     shown,
 )
+from runners.base.option_text import nearest
 from runners.base.speculation import PLAIN, SyntheticAcceptance
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -231,13 +231,15 @@ def _words(at: Location, fault: Any) -> str:
     if kind == "extra_forbidden":
         key = str(at[-1])
         known = _table_of(at[:-1]).model_fields
-        near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        near = nearest(key.replace("-", "_"), known, most=1)
+        hint = near or f"known: {', '.join(known)}"
         return f"unknown key; {hint}"
     if kind == "value_error":
         return str(fault["ctx"]["error"])
     if kind == "path_type":
         return f"expected a path, not {shown(fault.get('input'))}"
+    if kind in ("model_type", "dict_type"):
+        return f"expected a table, not {shown(fault.get('input'))}"
     message = str(fault["msg"])
     message = message[:1].lower() + message[1:]
     return f"{message}, not {shown(fault.get('input'))}"

@@ -96,7 +96,8 @@ def model_of_flags(folder: Path, paths: Sequence[str], flag: str) -> str | dict[
         whole = anchored_path(folder, path, flag)
         packaging = packaging_of(Path(whole))
         if packaging is None:
-            raise SuiteError(f"{flag} {path}: neither a file nor a folder with a config.json")
+            what = "neither a file nor a folder with a config.json"
+            raise SuiteError(f"{flag} {path}: {what if _exists(whole) else 'does not exist'}")
         if (other := found.get(packaging.value)) is not None:
             raise SuiteError(
                 f"{flag} {other} and {flag} {path} are both {packaging.words}: give a model once "

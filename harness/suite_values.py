@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 
 from runners.base.speculation import METHODS, SyntheticAcceptance, parts_of
+from runners.base.spelling import known_names
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
@@ -99,9 +99,7 @@ def known_method(value: str) -> str:
     """A method or a chain of two, in the one order in which its parts are asked."""
     for part in value.split("+"):
         if part not in METHODS:
-            near = difflib.get_close_matches(part, METHODS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"unknown method {shown(part)}; {hint}known: {', '.join(METHODS)}")
+            raise ValueError(f"unknown method {shown(part)}; {known_names(part, METHODS)}")
     return "+".join(parts_of(value))
 
 

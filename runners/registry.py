@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from runners.base.contract import Runner, UsageError
+from runners.base.spelling import known_names
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
 from runners.mlx.choose import mlx
@@ -29,9 +29,7 @@ def make_runner(kind: str, program: str | None = None) -> Runner:
         UsageError: there is no such kind, or it has no programs to choose from.
     """
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind.lower(), KINDS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown runner {kind!r}; {hint}known: {', '.join(KINDS)}")
+        raise UsageError(f"unknown runner {kind!r}; {known_names(kind, KINDS)}")
     return KINDS[kind](program)
 
 

@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.replace("/", ",").split(","))
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
     """'did you mean threads or threads-batch?'; '' where none is like it."""
-    near = difflib.get_close_matches(name, list(known), n=3)
+    near = difflib.get_close_matches(name, list(known), n=most)
     return f"did you mean {' or '.join(near)}?" if near else ""

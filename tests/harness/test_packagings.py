@@ -115,7 +115,7 @@ def test_paths_that_cannot_be_sorted(tmp_path: Path) -> None:
     assert str(caught.value).startswith(
         "--draft-model a and --draft-model b are both a Hugging Face folder: "
     )
-    with pytest.raises(SuiteError, match=r"^--model none: neither a file nor a folder with a"):
+    with pytest.raises(SuiteError, match=r"^--model none: does not exist$"):
         model_of_flags(tmp_path, ["a", "none"], "--model")
 
 

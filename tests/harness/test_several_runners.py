@@ -460,8 +460,8 @@ def test_options_and_programs_of_one_runner_as_flags(
 @pytest.mark.parametrize(
     ("flags", "arguments", "words"),
     [
-        ({}, ["mocc:a=1"], "--runner-arg mocc:a: there is no runner 'mocc' in this sweep; did you"),
-        ({}, ["mlx:a=1"], "--runner-arg mlx:a: there is no runner 'mlx' in this sweep; it has mo"),
+        ({}, ["mocc:a=1"], "--runner-arg mocc:a: this sweep has no runner 'mocc'; did you mean m"),
+        ({}, ["mlx:a=1"], "--runner-arg mlx:a: this sweep has no runner 'mlx'; known: mock"),
         ({}, ["mock:a=inf"], "--runner-arg mock:a: expected a finite number, not inf"),
         ({}, ["mock:=1"], "--runner-arg 'mock:=1': expected NAME=VALUE"),
         ({}, [":a=1"], "--runner-arg ':a=1': expected NAME=VALUE"),

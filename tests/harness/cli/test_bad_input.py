@@ -40,8 +40,11 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--runner", "mock,lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
         (["--runner", ","], "--runner: needs at least one value"),
         (["--runner", "mlx"], "no model: give one with --model: mlx reads an MLX folder or a Hu"),
-        (["--runner", "mock", "--model", "a", "--model", "b"], "--model a: neither a file nor a"),
-        (["--runner", "mock", "--runner-arg", "mlx:a=1"], "no runner 'mlx' in this sweep; it has"),
+        (["--runner", "mock", "--model", "a", "--model", "b"], "--model a: does not exist"),
+        (
+            ["--runner", "mock", "--runner-arg", "mlx:a=1"],
+            "this sweep has no runner 'mlx'; known: mo",
+        ),
         (["--runner", "lama.cpp"], "unknown runner 'lama.cpp'; did you mean llama.cpp?"),
         (
             ["--method", "ngram-smple"],
@@ -50,6 +53,10 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--runner", "mock", "--method", "medusa"], "medusa"),
         (["--runner", "mock", "--workload", "codin"], "Did you mean coding?"),
         (["--runner", "mock", "--draft-tokens", "0"], "--draft-tokens: "),
+        (
+            ["--runner", "mock", "--method", "none", "--draft-tokens", "2,4"],
+            "--draft-tokens goes with methods, and none is named",
+        ),
         (["--runner", "mock", "--draft-tokens", "-1"], "--draft-tokens: '-1' is no list"),
         (["--runner", "mock", "--draft-tokens", "abc"], "--draft-tokens: 'abc' is no list"),
         (["--runner", "mock", "--prompts", "some"], "--prompts: expected a number from 1 on"),
