@@ -36,8 +36,10 @@ def marks(sample: Sample) -> tuple[Mark, ...]:
         and sample.machine_cpu_s - sample.runner_cpu_s > BUSY_CORES * sample.wall_s
     ):
         found.append(Mark.BUSY)
+    # 0 seconds of several bursts: they waited to be read, and were read all at once.
     if (
-        sample.decode_s
+        sample.decode_s is not None
+        and (sample.decode_s > 0 or len(sample.bursts) > 1)
         and sample.runner_decode_s
         and abs(sample.decode_s / sample.runner_decode_s - 1) > CLOCKS_APART
     ):

@@ -230,7 +230,7 @@ def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
         notes.append(f"{len(lost)} of {len(trial.launches)} launches failed: {_reasons(lost)}")
     notes += _doubts_of_the_runner(trial)
     if row.decode_rate is None:
-        notes.append("every answer came in one burst, which has no decode rate")
+        notes.append(_without_rate(ok))
     elif not row.arm.is_plain and row.speedup is None:
         notes.append("no plain sample of the same round and prompt to compare with")
     if row.speculating.found_nothing:
@@ -251,6 +251,15 @@ def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
     if row.ceiling_share is not None and row.ceiling_share > 1:
         notes.append("faster than its ceiling: the bandwidth or the bytes per token are too low")
     return tuple(notes)
+
+
+def _without_rate(ok: Sequence[Sample]) -> str:
+    if all(len(sample.bursts) < 2 for sample in ok):
+        return "every answer came in one burst, which has no decode rate"
+    return (
+        "no decode rate: the bursts of each answer were read at one moment, by a client that "
+        "could not keep up"
+    )
 
 
 def _doubts_of_the_runner(trial: _Trial) -> list[str]:

@@ -98,7 +98,7 @@ class SweepProgress:
     def _end_launch(self) -> None:
         if self._measured and not self._live:
             middle = statistics.median(self._rates) if self._rates else None
-            rate = "in one burst each" if middle is None else f"about {middle:.1f} tok/s"
+            rate = "no decode rate" if middle is None else f"about {middle:.1f} tok/s"
             self._line(f"{self._here}: {numbers.counted(self._measured, 'request')}, {rate}")
         self._measured = 0
         self._rates.clear()

@@ -5,6 +5,9 @@ import pytest
 from harness.analysis.doubt import Mark, count_marks, marks
 from tests.harness.builders import make_arm, make_sample
 
+STARVED = ((0.0, 1), (0.0, 64))
+"""Two bursts, read at one moment."""
+
 
 def sample(**changes):
     return make_sample(make_arm(), **changes)
@@ -21,6 +24,7 @@ def test_a_quiet_sample_has_no_mark():
         ({"wall_s": 10.0, "machine_cpu_s": 23.1, "runner_cpu_s": 20.0}, Mark.BUSY),
         ({"decode_s": 0.8, "runner_decode_s": 1.0}, Mark.CLOCKS),
         ({"decode_s": 1.2, "runner_decode_s": 1.0}, Mark.CLOCKS),
+        ({"decode_s": 0.0, "runner_decode_s": 1.0, "bursts": STARVED}, Mark.CLOCKS),
         ({"output_tokens": 7}, Mark.EARLY_STOP),
     ],
 )
@@ -38,6 +42,7 @@ def test_each_doubt_is_marked(changes, mark):
         {"decode_s": 0.95, "runner_decode_s": 1.0},
         {"decode_s": 0.5, "runner_decode_s": None},
         {"decode_s": None, "runner_decode_s": 1.0},
+        {"decode_s": 0.0, "runner_decode_s": 1.0, "bursts": STARVED[:1]},
         {"output_tokens": 8},
         {"output_tokens": None},
     ],

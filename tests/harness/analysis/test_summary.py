@@ -300,6 +300,13 @@ def test_an_answer_of_one_burst_has_no_rate():
     assert "every answer came in one burst, which has no decode rate" in row.notes
 
 
+def test_bursts_that_were_read_at_one_moment_have_no_rate():
+    starved = {"decode_rate": None, "tpot_s": None, "bursts": ((0.0, 1), (0.0, 64))}
+    notes = " ".join(speculative_row(updated(FAST, **starved)).notes)
+    assert "no decode rate: the bursts of each answer were read at one moment" in notes
+    assert "one burst" not in notes
+
+
 def test_loops_doubts_and_rejections_are_notes():
     looping = (*PLAIN_TOKENS, *[1, 2] * 20)
     row = speculative_row(updated(FAST, tokens=looping, accepted=0, cached_tokens=3))

@@ -46,5 +46,5 @@ def test_builds_are_told_apart_and_every_request_counts(capsys: pytest.CaptureFi
                 progress.measured(make_sample(batch.arm, decode_rate=rate))
     assert capsys.readouterr().err.splitlines() == [
         "round 1/1  old · plain: 2 requests, about 100.0 tok/s",
-        "round 1/1  today · plain: 1 request, in one burst each",
+        "round 1/1  today · plain: 1 request, no decode rate",
     ]
