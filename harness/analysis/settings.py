@@ -8,6 +8,9 @@ from pathlib import PurePath
 
 from harness.records import Arm
 
+PARTED = " · "
+"""Between runner, model, label and draft model of a name."""
+
 
 def setting_names(arms: Sequence[Arm]) -> dict[str, str]:
     """Arm id -> a name that no other arm of the run has.
@@ -35,7 +38,7 @@ def _name(arm: Arm, arms: Sequence[Arm]) -> str:
     drafts = _distinct(arms, lambda other: other.draft_model) - {None}
     if arm.draft_model is not None and len(drafts) > 1:
         parts.append(f"draft {PurePath(arm.draft_model).name}")
-    return " · ".join(parts)
+    return PARTED.join(parts)
 
 
 def _distinct(arms: Sequence[Arm], path_of: Callable[[Arm], str | None]) -> set[str | None]:

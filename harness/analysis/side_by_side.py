@@ -19,6 +19,7 @@ from harness.run_folder import RunData
 OTHER_PROMPTS = "the prompts differ"
 """Why answers cannot be compared: to the models they are answers to different prompts."""
 
+UNKNOWN_PROMPTS = "not both runners tell how long they find the prompts"
 ONLY_PLAIN = "between runners only plain decoding's differences are probed"
 
 Place = tuple[str, str, int]
@@ -58,6 +59,13 @@ class SideBySide:
     @property
     def rows(self) -> tuple[SideRow, ...]:
         return (self.reference, *self.others)
+
+    def name(self, row: SideRow) -> str:
+        """What tells one of the rows from the others: its runner, or where that is there with
+        several options, its whole setting."""
+        arm = row.trial.arm
+        alone = sum(other.trial.arm.runner == arm.runner for other in self.rows) == 1
+        return arm.runner if alone else row.trial.setting
 
 
 @dataclass(frozen=True)
@@ -251,12 +259,16 @@ def _text(run: RunData, probes: Probes, pair: _Pair, counts: PromptCounts) -> Lo
         return not_comparable(OTHER_PROMPTS)
     if all(other is None for _, other in pairs(pair.samples, pair.others)):
         return not_comparable(f"no answer of {reference.runner} to the same prompt and round")
+    if not arm.is_plain:
+        probes = replace(probes, unchosen=ONLY_PLAIN)
+    elif not counts.compared:
+        probes = replace(probes, unchosen=UNKNOWN_PROMPTS)
     return compare(
         pair.samples,
         # Whoever is asked about a place is the plain arm, which may have been asked already.
         [s.model_copy(update={"arm": reference.baseline}) for s in pair.others],
         temperature=run.manifest.suite.temperature,
-        probes=probes if arm.is_plain else replace(probes, unchosen=ONLY_PLAIN),
+        probes=probes,
         of_runners=True,
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-from harness.analysis.summary import TrialSummary
+from harness.report import json
 from harness.report.content import build_report
 from harness.report.escape import clean
 from harness.report.terminal import print_summary
@@ -40,7 +39,7 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
         row.failed or row.failure for row in rows
     )
     if as_json:
-        print(TypeAdapter(tuple[TrialSummary, ...]).dump_json(rows, indent=2).decode())
+        print(json.render(report))
         return failed
     console = Console()
     print_summary(report, console)

@@ -16,9 +16,18 @@ from harness.analysis.side_by_side import (
 )
 from harness.analysis.summary import TrialSummary, summarise
 from harness.analysis.winner import find_winners
-from harness.records import Launch, ModelInfo, Session
+from harness.records import Launch
 from harness.report import numbers
-from harness.report.headlines import comparison_line, headline
+from harness.report.facts import (
+    Fact,
+    FactGroup,
+    machine_facts,
+    method_facts,
+    model_facts,
+    runner_facts,
+    wall_time,
+)
+from harness.report.headlines import headlines
 from harness.report.side_by_side import explanation, prompt_warning, side_remarks, side_table
 from harness.report.tables import (
     Table,
@@ -28,18 +37,6 @@ from harness.report.tables import (
     synthetic_table,
 )
 from harness.run_folder import RunData
-
-
-@dataclass(frozen=True)
-class Fact:
-    name: str
-    value: str
-
-
-@dataclass(frozen=True)
-class FactGroup:
-    heading: str
-    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
@@ -141,25 +138,18 @@ SYNTHETIC = (
 )
 """What the rows with synthetic acceptance are, under their heading."""
 
-WALL_TIME = "wall time, from the first launch to the last"
-"""What the clock of a session covers: planning before it and reports after it are not in it."""
-
 
 def build_report(run: RunData) -> Report:
     """Analyse a run and put what came of it into words."""
     rows = summarise(run)
     contests = find_winners(run, rows)
     groups = side_by_side(run, rows)
-    comparisons = compare_runners(run, groups, contests)
     manifest = run.manifest
     return Report(
         title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
         warnings=tuple(map(prompt_warning, other_prompts(run))),
-        headlines=(
-            *(headline(contest, contests) for contest in contests),
-            *(comparison_line(comparison, comparisons) for comparison in comparisons),
-        ),
+        headlines=headlines(contests, compare_runners(run, groups, contests)),
         rows=rows,
         table=main_table(rows),
         remarks=(*_missing(run), *_remarks(rows), *_cached(run)),
@@ -169,39 +159,14 @@ def build_report(run: RunData) -> Report:
         synthetic=synthetic_table(rows),
         details=detail_table(rows),
         failures=failure_table(rows),
-        machine=_machine(run),
-        runners=tuple(
-            FactGroup(
-                runner.name,
-                (
-                    Fact("version", runner.version),
-                    Fact("where", runner.where),
-                    Fact("devices", ", ".join(runner.devices) or "none but the processor"),
-                    Fact("acceptance from", runner.acceptance_source),
-                ),
-            )
-            for runner in manifest.runners
-        ),
-        models=tuple(_model(model) for model in manifest.models),
-        method=_method(run),
+        machine=machine_facts(manifest.machine),
+        runners=tuple(map(runner_facts, manifest.runners)),
+        models=tuple(map(model_facts, manifest.models)),
+        method=method_facts(run),
         wall_time=wall_time(run.sessions),
         commands=_commands(run, rows),
         files=(*FILES, *(SIDE_FILES if groups else ())),
         legend=(*LEGEND, *(SIDE_LEGEND if groups else ())),
-    )
-
-
-def wall_time(sessions: Sequence[Session]) -> str | None:
-    """'812 s, 41.0% loading, 58.6% waiting for tokens, 0.4% the harness itself'."""
-    wall = sum(session.wall_s for session in sessions)
-    if wall <= 0:
-        return None
-    loading = sum(session.loading_s for session in sessions) / wall
-    waiting = sum(session.waiting_s for session in sessions) / wall
-    own = sum(session.harness_s for session in sessions) / wall
-    return (
-        f"{numbers.seconds(wall)}, {numbers.percent(loading)} loading, "
-        f"{numbers.percent(waiting)} waiting for tokens, {numbers.percent(own)} the harness itself"
     )
 
 
@@ -246,93 +211,6 @@ def _cached(run: RunData) -> tuple[str, ...]:
 
 def _rows(count: int) -> str:
     return numbers.counted(count, "row")
-
-
-def _machine(run: RunData) -> FactGroup:
-    machine = run.manifest.machine
-    facts = [
-        Fact("processor", machine.cpu),
-        Fact("cores", f"{machine.cores} ({machine.threads} threads usable)"),
-        Fact("memory", numbers.size(machine.memory_bytes)),
-        Fact("system", machine.system),
-        Fact("python", machine.python),
-    ]
-    if machine.last_level_cache_bytes is not None:
-        facts.insert(2, Fact("last cache", numbers.size(machine.last_level_cache_bytes)))
-    bandwidth = machine.bandwidth
-    facts.append(
-        Fact(
-            "memory bandwidth",
-            "not measured"
-            if bandwidth is None
-            else f"{numbers.bandwidth(bandwidth.bytes_per_s)} read, best of "
-            f"{len(bandwidth.readings)} with {bandwidth.threads} threads",
-        )
-    )
-    if machine.virtual is not None:
-        facts.append(Fact("virtual machine", "yes" if machine.virtual else "no"))
-    for gpu in machine.gpus:
-        parts = [gpu.name]
-        if gpu.memory_bytes is not None:
-            parts.append(numbers.size(gpu.memory_bytes))
-        if gpu.bandwidth_bytes_per_s is not None:
-            parts.append(f"{numbers.bandwidth(gpu.bandwidth_bytes_per_s)} nominal")
-        if gpu.driver is not None:
-            parts.append(f"driver {gpu.driver}")
-        facts.append(Fact("GPU", ", ".join(parts)))
-    return FactGroup("Machine", tuple(facts))
-
-
-def _model(model: ModelInfo) -> FactGroup:
-    facts = [
-        Fact("file", f"{numbers.size(model.size)}, SHA-256 {model.sha256}"),
-    ]
-    known = model.facts
-    if known is None:
-        facts.append(Fact("header", "could not be read"))
-        return FactGroup(model.path, tuple(facts))
-    name = [known.name or "unnamed", known.architecture, known.format]
-    if known.quantization is not None:
-        name.append(known.quantization)
-    facts += [
-        Fact("model", ", ".join(name)),
-        Fact("parameters", f"{known.parameters / 1e9:.3g} B in {known.layers} layers"),
-        Fact("read per token", f"{numbers.size(known.active_bytes)} of weights"),
-        Fact("KV cache", _kv_cache(known.kv_bytes_per_token)),
-    ]
-    if known.experts is not None:
-        facts.append(Fact("experts", f"{known.experts_used} of {known.experts} a token"))
-    if known.mtp_layers:
-        facts.append(Fact("MTP layers", str(known.mtp_layers)))
-    return FactGroup(model.path, tuple(facts))
-
-
-def _kv_cache(bytes_per_token: int | None) -> str:
-    return (
-        "not known"
-        if bytes_per_token is None
-        else f"{numbers.size(bytes_per_token)} a token at F16"
-    )
-
-
-def _method(run: RunData) -> FactGroup:
-    manifest = run.manifest
-    prompts = Counter(prompt.workload for prompt in manifest.prompts)
-    interrupted = sum(session.interrupted for session in run.sessions)
-    facts = [
-        Fact("rounds", str(manifest.suite.repeats)),
-        Fact("order", f"settings shuffled in each round, seed {manifest.suite.seed}"),
-        Fact("prompts", ", ".join(f"{count} {name}" for name, count in prompts.items())),
-        Fact("max tokens", ", ".join(map(str, manifest.suite.max_tokens))),
-        Fact(
-            "temperature",
-            "0 (greedy)" if manifest.suite.temperature == 0 else f"{manifest.suite.temperature:g}",
-        ),
-        Fact("context", str(manifest.context)),
-        Fact(WALL_TIME, wall_time(run.sessions) or "not recorded"),
-        Fact("sessions", f"{len(run.sessions)}, {interrupted} of them interrupted"),
-    ]
-    return FactGroup("How it was measured", tuple(facts))
 
 
 def _commands(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Command, ...]:

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.settings import PARTED
 from harness.analysis.side_by_side import OTHER_PROMPTS, Comparison, SideRow
 from harness.analysis.statistics import Estimate
 from harness.analysis.summary import TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
 from harness.report.tables import difference_words
+
+
+def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """A sentence for each contest, then one for each comparison of runners.
+
+    Plain decoding that nothing of its runner is held against has no sentence of its own where a
+    comparison names it.
+    """
+    comparisons = [
+        comparison
+        for comparison in comparisons
+        if any(row.trial.failure is None for row in comparison.plain.rows)
+    ]
+    named = {_trial(row.trial) for comparison in comparisons for row in comparison.plain.rows}
+    return (
+        *(
+            headline(contest, contests)
+            for contest in contests
+            if _trial(contest.plain) not in named or _says_more(contest)
+        ),
+        *(comparison_line(comparison, comparisons) for comparison in comparisons),
+    )
 
 
 def headline(contest: Contest, contests: Sequence[Contest]) -> str:
@@ -26,7 +50,7 @@ def comparison_line(comparison: Comparison, comparisons: Sequence[Comparison]) -
         place.append(f"{group.max_tokens} tokens")
     first = group.reference.trial
     parts = [f"{group.setting} {first.arm.runner} {_rate(first)}"]
-    parts += [f"{_runner(row, comparison)} {_beside(row)}" for row in group.others]
+    parts += [f"{group.name(row)} {_beside(row)}" for row in group.others]
     sentence = f"{', '.join(place)}, runners side by side: {'; '.join(parts)}"
     if comparison.bests:
         bests = [
@@ -40,14 +64,20 @@ def comparison_line(comparison: Comparison, comparisons: Sequence[Comparison]) -
     return sentence
 
 
-def _runner(row: SideRow, comparison: Comparison) -> str:
-    """The runner; where it is there with several options, the whole setting."""
-    arm = row.trial.arm
-    alone = sum(other.trial.arm.runner == arm.runner for other in comparison.plain.rows) == 1
-    return arm.runner if alone else row.trial.setting
+def _trial(row: TrialSummary) -> tuple[str, str, int]:
+    return (row.arm.id, row.workload, row.max_tokens)
+
+
+def _says_more(contest: Contest) -> bool:
+    """Whether a contest tells more than the rate of its plain arm, or that it cannot work."""
+    if contest.plain.arm.impossible is not None:
+        return False
+    return contest.best is not None or contest.failed > 0 or contest.plain.failure is not None
 
 
 def _rate(trial: TrialSummary) -> str:
+    if trial.arm.impossible is not None:
+        return "cannot work"
     if trial.decode_rate is None:
         return "has no figures" if trial.failure is not None else "has no decode rate"
     return f"{numbers.rate_estimate(trial.decode_rate)} tok/s"
@@ -89,15 +119,19 @@ def _verdict(contest: Contest) -> str:
     best = contest.best
     if best is None or best.speedup is None:
         return _without_speedup(contest)
+
+    def name(row: TrialSummary) -> str:
+        return _apart(row.setting, contest.plain.setting)
+
     gain = numbers.speedup(best.speedup)
     if contest.outcome is Outcome.PLAIN:
         of_what = f" of what could be measured ({_failed(contest)})" if contest.failed else ""
-        return f"plain is fastest{of_what}; best of the others is {best.setting}, {gain}"
+        return f"plain is fastest{of_what}; best of the others is {name(best)}, {gain}"
     if contest.outcome is Outcome.UNPROVEN:
         why = _why(contest, best)
-        return f"no setting proven faster than plain: best is {best.setting} {gain}{why}"
+        return f"no setting proven faster than plain: best is {name(best)} {gain}{why}"
     parts = [
-        f"{best.setting} is {numbers.speedup(best.speedup, 'x plain')}",
+        f"{name(best)} is {numbers.speedup(best.speedup, 'x plain')}",
         _faithful(best),
     ]
     if best.loops:
@@ -106,13 +140,22 @@ def _verdict(contest: Contest) -> str:
     if contest.screen is not None:
         sentence += f" ({contest.screen}: a screen, not a proof)"
     if contest.rivals:
-        names = ", ".join(rival.setting for rival in contest.rivals)
+        names = ", ".join(name(rival) for rival in contest.rivals)
         sentence += f"; cannot be told apart from {names}"
     return sentence
 
 
+def _apart(setting: str, plain: str) -> str:
+    """A setting without the runner and the model that its plain arm has too."""
+    parts, shared = setting.split(PARTED), plain.split(PARTED)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(parts, shared, strict=False))
+    return PARTED.join(parts[len(list(same)) :]) or setting
+
+
 def _without_speedup(contest: Contest) -> str:
     plain = contest.plain
+    if plain.arm.impossible is not None:
+        return f"plain cannot work, so nothing can be compared: {plain.arm.impossible}"
     if plain.failure is not None:
         return f"plain failed, so nothing can be compared: {plain.failure}"
     if plain.decode_rate is None:

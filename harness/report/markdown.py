@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.report import escape
-from harness.report.content import SYNTHETIC, Fact, FactGroup, Report
+from harness.report.content import SYNTHETIC, Report
+from harness.report.facts import Fact, FactGroup
 from harness.report.figures import Figure
 from harness.report.side_by_side import HEADING, MEANINGS
 from harness.report.tables import Table

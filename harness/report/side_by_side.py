@@ -52,13 +52,15 @@ Cell = Callable[[SideBySide, SideRow], str]
 def side_table(groups: Sequence[SideBySide]) -> Table:
     """One row for each runner, by setting, workload and `max_tokens`.
 
-    What all rows have alike (the length, the type of the weights, no drafts) is no column.
+    What all rows have alike (the length, the type of the weights, no drafts) is no column, and a
+    setting that no runner has figures of is no row.
     """
+    groups = [group for group in groups if any(row.trial.failure is None for row in group.rows)]
     cells: dict[Column, Cell] = {
         SETTING: lambda group, _: group.setting,
         WORKLOAD: lambda group, _: group.workload,
         MAX_TOKENS: lambda group, _: str(group.max_tokens),
-        RUNNER: lambda _, row: row.trial.arm.runner,
+        RUNNER: lambda group, row: group.name(row),
         WEIGHTS: lambda _, row: known(row.weights, str),
         DECODE_RATE: lambda _, row: (
             NO_FIGURES
@@ -151,35 +153,42 @@ def _ratio(_: SideBySide, row: SideRow) -> str:
     return "reference" if row.text is None else known(row.ratio, numbers.speedup)
 
 
-def _text(_: SideBySide, row: SideRow) -> str:
+def _text(group: SideBySide, row: SideRow) -> str:
     """'identical', 'near-tie at 36 (0.03)', 'differs at 36 in 2 of 8 (margin 1.9)'."""
     found = row.text
     if found is None:
         return "reference"
-    if found.verdict is Verdict.NOT_COMPARABLE:
-        return f"{found.verdict.value}: {found.reason}"
+    if not _both_have_figures(group, row):
+        return numbers.UNKNOWN
     if found.verdict is Verdict.IDENTICAL:
         return found.verdict.value
+    if found.verdict is Verdict.NOT_COMPARABLE:
+        return f"{found.verdict.value}: {found.reason}"
     at = "" if found.decisive is None else f" at {found.decisive}"
     of = f" in {found.differing} of {found.compared}"
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
         return f"near-tie{at}{of} ({margin_words(found.margin)})"
-    if found.margin is None:
-        return f"differs{at}{of} (not probed)"
-    return f"differs{at}{of} (margin {margin_words(found.margin)})"
+    why = "not probed" if found.margin is None else f"margin {margin_words(found.margin)}"
+    return f"differs{at}{of} ({why})"
 
 
-def _prompts(_: SideBySide, row: SideRow) -> str:
+def _prompts(group: SideBySide, row: SideRow) -> str:
     """'same', or '6 of 8 differ: 57 against 61'; the warning at the top says in which prompt."""
     counts = row.prompts
     if counts is None:
         return "reference"
-    if row.trial.failure is not None or not counts.compared:
-        return numbers.UNKNOWN if row.trial.failure is not None else numbers.NOT_EXPOSED
+    if not _both_have_figures(group, row):
+        return numbers.UNKNOWN
+    if not counts.compared:
+        return numbers.NOT_EXPOSED
     if counts.example is None:
         return "same"
     found = _example(counts.example.tokens, counts.example.reference_tokens)
     return f"{counts.differing} of {counts.compared} differ: {found}"
+
+
+def _both_have_figures(group: SideBySide, row: SideRow) -> bool:
+    return row.trial.failure is None and group.reference.trial.failure is None
 
 
 def _example(tokens: int, reference_tokens: int) -> str:

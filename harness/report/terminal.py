@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.report import escape
-from harness.report.content import SYNTHETIC, WALL_TIME, Report
+from harness.report.content import SYNTHETIC, Report
+from harness.report.facts import WALL_TIME
 from harness.report.side_by_side import (
     HEADING,
     MEANINGS,
@@ -38,7 +39,7 @@ from harness.report.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -63,8 +64,9 @@ SPARED = (
     TEXT,
 )
 """Columns that a table gives up, in this order, until it fits."""
-WIDEST = {SETTING: 24, TEXT: 18}
-"""Longer names of settings and words on texts may take several lines."""
+LEAST = {SETTING: 24, TEXT: 18}
+"""Characters that are enough of a column: longer names of settings and words on texts may take
+several lines."""
 
 
 def print_summary(report: Report, console: Console) -> None:
@@ -108,7 +110,10 @@ def _print_rows(console: Console, title: str, content: Table, rows: Sequence[Tri
         for note in trial.notes:
             notes.setdefault(note, []).append(trial)
     for note, noted in notes.items():
-        _print(console, f"- {note}: {_trials(noted, rows)}", style="yellow")
+        one_length = len({row.max_tokens for row in rows}) == 1
+        everywhere = one_length and len(noted) == len(content.rows) > 1
+        who = "every setting" if everywhere else _trials(noted, rows)
+        _print(console, f"- {note}: {who}", style="yellow")
 
 
 def _print_table(console: Console, title: str, content: Table) -> set[Column]:
@@ -116,20 +121,50 @@ def _print_table(console: Console, title: str, content: Table) -> set[Column]:
     if not content.rows:
         return set()
     content = content.without([WORKLOAD])
-    table = _table(title, content)
     # A measurement never exceeds the width it is made for, so that has to be a generous one.
     unbounded = console.options.update(max_width=10_000)
+
+    def spare() -> int:
+        least = _table(title, content, _least_widths(content))
+        return console.width - console.measure(least, options=unbounded).minimum
+
     for column in SPARED:
-        if console.measure(table, options=unbounded).minimum <= console.width:
+        if spare() >= 0:
             break
         content = content.without([column])
-        table = _table(title, content)
     console.print()
-    console.print(table)
+    console.print(_table(title, content, _widths(content, max(0, spare()))))
     return set(content.columns)
 
 
-def _table(title: str, content: Table) -> RichTable:
+def _full_widths(content: Table) -> dict[Column, int]:
+    """Characters of the longest cell of each column."""
+    return {
+        column: max(len(text) for text in (column.heading, *(row[index] for row in content.rows)))
+        for index, column in enumerate(content.columns)
+    }
+
+
+def _least_widths(content: Table) -> dict[Column, int]:
+    return {
+        column: min(LEAST.get(column, full), full) for column, full in _full_widths(content).items()
+    }
+
+
+def _widths(content: Table, spare: int) -> dict[Column, int]:
+    """The least widths, and of `spare` characters what the columns can use, the first ones first.
+
+    Left to itself, rich takes as much from each column as from any other, whatever its least is.
+    """
+    found = _least_widths(content)
+    for column, full in _full_widths(content).items():
+        more = min(spare, full - found[column])
+        found[column] += more
+        spare -= more
+    return found
+
+
+def _table(title: str, content: Table, widths: Mapping[Column, int]) -> RichTable:
     from rich import box  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -142,13 +177,9 @@ def _table(title: str, content: Table) -> RichTable:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for index, column in enumerate(content.columns):
-        widest = max(len(text) for text in (column.heading, *(row[index] for row in content.rows)))
+    for column in content.columns:
         table.add_column(
-            Text(column.heading),
-            justify=column.align,
-            overflow="fold",
-            min_width=min(WIDEST.get(column, widest), widest),
+            Text(column.heading), justify=column.align, overflow="fold", width=widths[column]
         )
     for row in content.rows:
         table.add_row(*(Text(escape.clean(cell)) for cell in row))
@@ -159,12 +190,16 @@ def _print_failures(console: Console, report: Report) -> None:
     failures: dict[tuple[str, str], list[TrialSummary]] = {}
     for row in report.rows:
         if row.failure is not None:
-            failures.setdefault((row.workload, row.failure), []).append(row)
+            failures.setdefault((row.failure, row.workload), []).append(row)
     if failures:
         console.print()
         _print(console, "Failures", style="bold red")
-    for (workload, failure), rows in failures.items():
-        _print(console, f"- {workload}, {_trials(rows, report.rows)}: {failure}")
+    # What fails for one reason on several workloads is said once.
+    workloads: dict[tuple[str, str], list[str]] = {}
+    for (failure, workload), rows in failures.items():
+        workloads.setdefault((failure, _trials(rows, report.rows)), []).append(workload)
+    for (failure, trials), found in workloads.items():
+        _print(console, f"- {', '.join(found)}, {trials}: {failure}")
 
 
 def _trials(rows: Sequence[TrialSummary], among: Sequence[TrialSummary]) -> str:

@@ -166,6 +166,13 @@ def test_what_is_not_exposed_is_none():
     assert rows_of(runners_run((PLAIN, MLX), hashes))[MLX.id].text.verdict is Verdict.IDENTICAL
 
 
+def test_prompts_of_unknown_lengths_are_why_a_difference_is_not_probed():
+    other = answers(MLX, tokens=parted(5), prompt_tokens=None)
+    text = rows_of(runners_run((PLAIN, MLX), [*answers(PLAIN), *other]))[MLX.id].text
+    assert (text.differing, text.unprobed) == (6, 6)
+    assert text.unprobed_reason == "not both runners tell how long they find the prompts"
+
+
 def test_the_token_that_ends_a_text_is_no_difference():
     samples = [*answers(PLAIN), *answers(MLX, tokens=(*PLAIN_TOKENS, 7))]
     text = rows_of(runners_run((PLAIN, MLX), samples))[MLX.id].text

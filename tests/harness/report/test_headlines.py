@@ -167,6 +167,13 @@ def test_a_plain_arm_that_failed_is_told():
     assert line == "coding: plain failed, so nothing can be compared: not measured"
 
 
+def test_a_plain_arm_that_cannot_work_says_so():
+    reason = "mlx reads an MLX folder, and the model is given as a GGUF file only"
+    arms = [arm.model_copy(update={"impossible": reason}) for arm in (PLAIN, FAST)]
+    (line,) = build_report(make_run(arms, [], launches=[])).headlines
+    assert line == f"coding: plain cannot work, so nothing can be compared: {reason}"
+
+
 def test_places_are_told_apart():
     other = make_arm(id="t2", options=(("threads", 2),), baseline="t2")
     samples = [

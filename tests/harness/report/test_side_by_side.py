@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as standard_csv
 import io
+import re
 
 import pytest
 from markdown_it import MarkdownIt
@@ -177,11 +178,21 @@ def test_what_is_missing_is_told_apart():
     assert cells[MLX.id]["start-up"] == "–"
     assert "weights" not in cells[MLX.id]
     lost = cells[VLLM.id]
-    assert (lost["tok/s [95%]"], lost["same text"]) == (
-        "no figures",
-        "not comparable: it has no figures",
-    )
-    assert {lost[h] for h in ("ratio [95%]", "prompt tokens", "TTFT", "peak memory")} == {"–"}
+    assert lost["tok/s [95%]"] == "no figures"
+    unknown = ("ratio [95%]", "same text", "prompt tokens", "TTFT", "peak memory")
+    assert {lost[heading] for heading in unknown} == {"–"}
+
+
+def test_what_has_nothing_beside_it_is_not_called_unexposed():
+    cells = cells_of(runners_run((PLAIN, MLX), answers(MLX)))
+    assert cells[PLAIN.id]["tok/s [95%]"] == "no figures"
+    assert cells[MLX.id]["same text"] == cells[MLX.id]["prompt tokens"] == "–"
+
+
+def test_a_setting_without_any_figures_is_no_row():
+    run = runners_run((PLAIN, DRAFTED, MLX, MLX_DRAFTED), [*answers(PLAIN), *answers(MLX)])
+    table = build_report(run).side_by_side.table
+    assert [row[0] for row in table.rows] == ["plain", "plain"]
 
 
 def test_remarks_say_why_texts_may_differ_and_what_nobody_looked_at():
@@ -260,6 +271,47 @@ def test_the_sentence_is_honest(run, ending):
     assert line_of(run).endswith(ending)
 
 
+def test_a_runner_that_is_only_compared_has_no_sentence_of_its_own():
+    reason = "vllm reads a Hugging Face folder, and the model is given as a GGUF file only"
+    vllm = VLLM.model_copy(update={"impossible": reason})
+    arms = (PLAIN, DRAFTED, MLX, vllm)
+    run = runners_run(arms, [s for arm in arms[:3] for s in answers(arm)])
+    own, line = build_report(run).headlines
+    assert own.startswith("coding, against llama.cpp · plain: draft-model k=2 is 1.4")
+    assert "; mlx 0.50x [" in line
+    assert "; vllm cannot work" in line
+
+
+def test_a_runner_that_failed_says_why():
+    launches = [make_launch(MLX, status="failed", reason="it did not start: no memory")]
+    run = runners_run((PLAIN, MLX), answers(PLAIN), launches=launches)
+    why, line = build_report(run).headlines
+    assert why.endswith("plain failed, so nothing can be compared: it did not start: no memory")
+    assert line.endswith("; mlx has no figures")
+
+
+@pytest.mark.parametrize("width", range(68, 200, 4))
+def test_no_column_of_the_terminal_is_cut(width):
+    options = (("batch-size", 2048), ("cache-type-k", "q8_0"))
+    arms = [arm.model_copy(update={"options": options}) for arm in (PLAIN, MLX)]
+    run = runners_run(arms, [*answers(PLAIN), *answers(MLX, tokens=parted(5))])
+    headings = {column.heading for column in build_report(run).side_by_side.table.columns}
+    lines = terminal(run, width).splitlines()
+    (heads,) = (line for line in lines if line.startswith("setting") and "ratio [95%]" in line)
+    assert set(re.split(r"\s{2,}", heads.strip())) <= headings
+    assert all(len(line) <= width for line in lines)
+
+
+def test_what_is_so_everywhere_is_said_once():
+    doubtful = [s for arm in (PLAIN, MLX) for s in answers(arm, cached_tokens=4)]
+    text = terminal(runners_run((PLAIN, MLX), doubtful), 100)
+    assert "- 6 of 6: prompt partly from a cache: every setting" in text
+    one = [*answers(PLAIN), *answers(MLX, cached_tokens=4)]
+    assert "prompt partly from a cache: mlx · plain" in terminal(
+        runners_run((PLAIN, MLX), one), 100
+    )
+
+
 def test_sentences_name_their_length_where_there_are_several():
     samples = [
         sample.model_copy(update={"max_tokens": length})
@@ -283,6 +335,13 @@ def test_a_runner_with_several_options_is_named_by_them():
     line = line_of(runners_run((PLAIN, MLX, other), samples))
     assert "; mlx · plain 0.50x [" in line
     assert "; mlx · plain, prefill_step_size=64 0.50x [" in line
+    table = build_report(runners_run((PLAIN, MLX, other), samples)).side_by_side.table
+    runners = [column.heading for column in table.columns].index("runner")
+    assert [row[runners] for row in table.rows] == [
+        "llama.cpp",
+        "mlx · plain",
+        "mlx · plain, prefill_step_size=64",
+    ]
 
 
 def test_other_prompts_are_told_before_anything_else():

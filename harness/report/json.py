@@ -1,0 +1,33 @@
+"""The rows of a report for machines: a JSON array, numbers unrounded."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import TypeAdapter
+
+from harness.analysis.side_by_side import SideRow
+from harness.analysis.summary import TrialSummary
+from harness.report.content import Report
+
+
+def render(report: Report) -> str:
+    """An object for each trial.
+
+    Its `side_by_side` says how the trial stands beside the same setting of the suite's first
+    runner (`ratio`, `text` and `prompts` are null for that one itself), and is null where no other
+    runner has the setting.
+    """
+    trials = TypeAdapter(TrialSummary)
+    sides = TypeAdapter(SideRow)
+    beside = {
+        (row.trial.arm.id, row.trial.workload, row.trial.max_tokens): row
+        for group in report.side_by_side.groups
+        for row in group.rows
+    }
+    rows = []
+    for trial in report.rows:
+        side = beside.get((trial.arm.id, trial.workload, trial.max_tokens))
+        told = None if side is None else sides.dump_python(side, mode="json", exclude={"trial"})
+        rows.append({**trials.dump_python(trial, mode="json"), "side_by_side": told})
+    return json.dumps(rows, indent=2, ensure_ascii=False)
