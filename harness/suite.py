@@ -27,8 +27,8 @@ from harness.suite_values import (
     prompt_count,
     shown,
 )
-from runners.base.option_text import nearest
 from runners.base.speculation import PLAIN, SyntheticAcceptance
+from runners.base.spelling import nearest
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of a suite and of a build: it becomes part of the names of files."""

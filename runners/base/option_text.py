@@ -1,9 +1,6 @@
-"""Options of a runner as text: what they are taken for, and which one may have been meant."""
+"""How the text of a runner's option becomes a value; a `ValueError` says what was expected."""
 
 from __future__ import annotations
-
-import difflib
-from collections.abc import Iterable
 
 
 def switch(text: str) -> bool:
@@ -25,9 +22,3 @@ def numbers(text: str) -> tuple[float, ...]:
         ValueError: one of them is no number.
     """
     return tuple(float(part) for part in text.replace("/", ",").split(","))
-
-
-def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """'did you mean threads or threads-batch?'; '' where none is like it."""
-    near = difflib.get_close_matches(name, list(known), n=most)
-    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import nearest, switch
+from runners.base.option_text import switch
 from runners.base.speculation import Speculation
+from runners.base.spelling import nearest
 from runners.llama_cpp.help import Flag, Help
 from runners.llama_cpp.methods import METHODS
 from runners.llama_cpp.options import SHARED, SPELLINGS, canonical, launch_options

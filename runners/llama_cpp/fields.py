@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import nearest, numbers, switch
+from runners.base.option_text import numbers, switch
+from runners.base.spelling import nearest
 from runners.llama_cpp.methods import DRAFT_LENGTHS
 from runners.llama_cpp.options import OURS, launch_options
 from runners.llama_cpp.wheel_build import describe

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.option_text import nearest, numbers, switch
+from runners.base.option_text import numbers, switch
+from runners.base.spelling import nearest
 from runners.llama_cpp_python.package import DISTRIBUTION, Package
 
 METHOD = "ngram"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.model_files import model_folder
-from runners.base.option_text import nearest
+from runners.base.spelling import nearest
 from runners.mlx.mtplx_program import NAME
 from runners.mlx.options import KINDS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.model_files import model_folder
-from runners.base.option_text import nearest
+from runners.base.spelling import nearest
 from runners.mlx.package import DISTRIBUTION, Package
 
 METHOD = "draft-model"

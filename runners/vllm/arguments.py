@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
 from runners.base.model_files import model_folder
-from runners.base.option_text import nearest, switch
+from runners.base.option_text import switch
+from runners.base.spelling import nearest
 from runners.vllm.build import Build
 from runners.vllm.help import Flag
 from runners.vllm.methods import CONFIG, KEYS, config_of, key_of

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from runners.base.option_text import nearest
+from runners.base.spelling import nearest
 
 
 def test_the_names_that_may_have_been_meant() -> None:
