@@ -70,6 +70,11 @@ class Missing:
     reason: str
     advice: str
 
+    @property
+    def error(self) -> UsageError:
+        """For whoever cannot do without the runner."""
+        return UsageError(f"{self.reason}; {self.advice}")
+
 
 # ---- one launch ------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Binary:
         try:
             build = describe(self._program)
         except UnusableError as error:
-            raise UsageError(f"{error.missing.reason}; {error.missing.advice}") from None
+            raise error.missing.error from None
         return Dialect(build.version, build.help)
 
 

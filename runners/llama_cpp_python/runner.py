@@ -13,7 +13,6 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    UsageError,
 )
 from runners.base.generator_client import GeneratorClient, start_generator
 from runners.base.model_files import refuse_folders
@@ -66,7 +65,7 @@ class LlamaCppPython:
     def check(self, spec: LaunchSpec) -> None:
         found = self.find()
         if isinstance(found, Missing):
-            raise UsageError(f"{found.reason}; {found.advice}")
+            raise found.error
         refuse_folders(spec, DISTRIBUTION)
         launch_of(spec, describe())
 

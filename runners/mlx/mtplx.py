@@ -18,7 +18,6 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    UsageError,
 )
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
@@ -62,7 +61,7 @@ class Mtplx:
     def _program(self) -> Program:
         program = describe(self._name)
         if isinstance(program, Missing):
-            raise UsageError(f"{program.reason}; {program.advice}")
+            raise program.error
         return program
 
     def check(self, spec: LaunchSpec) -> None:

@@ -13,7 +13,6 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    UsageError,
 )
 from runners.base.generator_client import GeneratorClient, start_generator
 from runners.base.packaging import Packaging
@@ -49,7 +48,7 @@ class Mlx:
     def _package(self) -> Package:
         package = describe(self._program)
         if isinstance(package, Missing):
-            raise UsageError(f"{package.reason}; {package.advice}")
+            raise package.error
         return package
 
     def check(self, spec: LaunchSpec) -> None:

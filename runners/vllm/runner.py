@@ -14,7 +14,6 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    UsageError,
 )
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
@@ -62,7 +61,7 @@ class Vllm:
     def _build(self) -> Build:
         build = describe(self._program)
         if isinstance(build, Missing):
-            raise UsageError(f"{build.reason}; {build.advice}")
+            raise build.error
         return build
 
     def check(self, spec: LaunchSpec) -> None:
