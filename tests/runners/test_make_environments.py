@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runners.base.environments import environment_python
+
 SCRIPT = Path(__file__).parents[2] / ".ci" / "environment"
 
 
@@ -33,7 +35,7 @@ def run(folder: Path, requirement: str, repair: str = "") -> subprocess.Complete
 
 
 @pytest.mark.slow
-def test_made_once_and_told_to_the_tests(tmp_path: Path) -> None:
+def test_made_once_and_told_to_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     venv.create(tmp_path / "venv", symlinks=True)
     note = tmp_path / "venv/environments/a-runner"
     reason = tmp_path / "venv/runners-not-built/a-runner"
@@ -55,6 +57,9 @@ def test_made_once_and_told_to_the_tests(tmp_path: Path) -> None:
         check=True,
     ).stdout.strip()
     assert Path(prefix) == python.parents[1]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    assert environment_python("a-runner") == python
 
     made = python.parents[1].stat().st_mtime_ns
     assert run(tmp_path, "pip").returncode == 0
