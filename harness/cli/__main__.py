@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import doctor, report, sweep
-from harness.cli.errors import FAILED, USAGE, complain
+from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
 app = typer.Typer(
     name="bench",
@@ -61,6 +61,7 @@ def main() -> None:
         if not argument.isascii() and argument.encode(errors="replace").decode() != argument:
             complain(f"{argument!a} is not UTF-8 text, which a run's files could not hold")
             sys.exit(USAGE)
+    hear_runners()
     try:
         try:
             app()

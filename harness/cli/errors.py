@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,18 @@ def complain(text: str) -> None:
     safe = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
     first, *rest = safe.splitlines() or [""]
     print(f"bench: {first}", *(f"       {line}" for line in rest), sep="\n", file=sys.stderr)
+
+
+class _Aloud(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+def hear_runners() -> None:
+    """Pass on what a runner says of work that takes its time."""
+    log = logging.getLogger("runners")
+    log.setLevel(logging.INFO)
+    log.handlers = [_Aloud()]
 
 
 @contextmanager

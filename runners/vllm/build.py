@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from runners.base.process import describe_exit
 from runners.base.question import ask, describe_child
 from runners.vllm.command import ADVICE, Command, command_of
 from runners.vllm.help import Flag, Help, parse_help
+
+_LOG = logging.getLogger(__name__)
 
 ABOUT = Path(__file__).with_name("about.py")
 CACHE = "vllm"
@@ -127,6 +130,7 @@ def _help(words: tuple[str, ...], version: str) -> Help:
 
 
 def _ask_help(words: tuple[str, ...]) -> Help:
+    _LOG.info("asking %s what it can do, once: that takes it half a minute", words[0])
     reason = ""
     for question in HELPS:
         answer = ask([*words, question], env=environment(), timeout_s=ASKING_S)
