@@ -26,10 +26,11 @@ from runners.base.readiness import wait_until_ready
 from runners.base.speculation import METHODS, PLAIN
 from runners.base.support import MethodSupport, Need
 from runners.base.variables import assignments
+from runners.mlx.mtplx_log import why
 from runners.mlx.mtplx_options import METHOD, applies, arguments_of, canonical
 from runners.mlx.mtplx_program import NAME, OURS, Program, describe, environment
 from runners.mlx.mtplx_prompts import Prompts
-from runners.mlx.mtplx_server import MtplxServer, health_of, why
+from runners.mlx.mtplx_server import MtplxServer, health_of
 
 GRACE_S = 10.0
 """To end by itself: it gives requests five seconds, and then the fans back to the system."""

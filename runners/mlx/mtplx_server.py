@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +25,13 @@ from runners.base.contract import (
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
 from runners.mlx.mtplx_answer import Answer, Chunk, Drafts
+from runners.mlx.mtplx_log import why, without_heads
 from runners.mlx.mtplx_prompts import Prompts
 
 PROBE = Request((Message("user", "Hi"),), max_tokens=4)
 """Long enough for a draft to be verified."""
 HEADERS = {"X-MTPLX-Allow-Client-Controls": "1"}
 """Its own settings for sampling give way to the request's."""
-LONGEST = 500
 
 
 class MtplxServer:
@@ -185,26 +184,3 @@ async def health_of(address: str, timeout_s: float) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) and said.get("ok") is True else None
-
-
-_ERROR = re.compile(r"(?:mtplx(?: serve)?: |openai\.py: )?error: (.+)")
-_RAISED = re.compile(r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception)): ?(.*)")
-_DETAIL = re.compile(r"(?:reason|detail): (.+)")
-_OFF = re.compile(r".*-> mtp_off: .+")
-
-
-def why(log: Path) -> str | None:
-    """The error in the log, with the line that says more of it; None: there is none."""
-    lines = [line.strip() for line in log_tail(log, lines=200, longest=1000).splitlines()]
-    for at, line in enumerate(lines):
-        if (error := _ERROR.match(line)) is not None:
-            details = [found[1] for each in lines[at + 1 :] if (found := _DETAIL.match(each))]
-            return ": ".join([error[1], *details[:1]])[:LONGEST]
-    raised = [found for line in lines if (found := _RAISED.match(line))]
-    return ": ".join(filter(None, raised[-1].groups()))[:LONGEST] if raised else None
-
-
-def without_heads(log: Path) -> str | None:
-    """Its own words for why it decodes without heads."""
-    lines = log_tail(log, lines=400, longest=LONGEST).splitlines()
-    return next((line.strip() for line in lines if _OFF.match(line)), None)
