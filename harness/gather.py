@@ -79,7 +79,9 @@ def gather(
     if base is None:
         settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
     suite = make_suite(settings, where, flagged)
-    if base is None and "draft_tokens" in checked.model_fields_set:
+    # Of a file or a run whose methods a flag takes away, the draft lengths may stay.
+    of_file = base is None and "methods" not in flags and "draft_tokens" in checked.model_fields_set
+    if "draft_tokens" in flags or of_file:
         _check_drafting(
             suite, "--draft-tokens" if "draft_tokens" in flags else f"{where}: draft_tokens"
         )

@@ -248,6 +248,21 @@ def test_flags_win_over_the_file_and_add_to_its_args(tmp_path: Path) -> None:
     assert suite.methods == ("ngram-simple", "ngram-mod")
 
 
+def test_draft_lengths_need_something_that_drafts(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('runner = "mock"\nmethods = ["none"]\ndraft_tokens = [2]\n')
+    with pytest.raises(SuiteError, match=r"s\.toml: draft_tokens goes with methods, and none is"):
+        gather(file, {}, [])
+    assert gather(file, {"methods": ("mtp",)}, [])[0].draft_tokens == (2,)
+    file.write_text('runner = "mock"\nmethods = ["mtp"]\ndraft_tokens = [2]\n')
+    plain, _ = gather(file, {"methods": ("none",)}, [])
+    assert gather(None, {}, [], base=plain)[0] == plain
+    with pytest.raises(SuiteError, match=r"^--draft-tokens goes with methods, and none is named$"):
+        gather(file, {"methods": ("none",), "draft_tokens": "2"}, [])
+    file.write_text('runner = "mock"\ndraft_tokens = [2]\n[[arm]]\nmethod = "mtp"\n')
+    assert gather(file, {}, [])[0].draft_tokens == (2,)
+
+
 def test_draft_model_alone_means_that_it_drafts() -> None:
     suite, _ = gather(None, {"runner": "mock", "draft_model": "small.gguf"}, [])
     assert suite.methods == ("draft-model",)
