@@ -33,6 +33,10 @@ from harness.theory.ceiling import utilisation
 from runners.base.speculation import parts_of
 
 
+NOT_MEASURED = "not measured"
+"""The failure of a trial that an interrupted run never came to."""
+
+
 @dataclass(frozen=True)
 class TrialSummary:
     """One arm on one workload at one `max_tokens`. None: not exposed, or nothing to make it of."""
@@ -218,7 +222,7 @@ def _failure(trial: _Trial) -> str | None:
     if trial.failed:
         return _reasons(trial.failed)
     # A launch's reason is a whole sentence: 'it did not start: …', 'the warm-up request failed: …'.
-    return _reasons(trial.lost) if trial.lost else "not measured"
+    return _reasons(trial.lost) if trial.lost else NOT_MEASURED
 
 
 def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.settings import PARTED
 from harness.analysis.side_by_side import OTHER_PROMPTS, Comparison, SideRow
 from harness.analysis.statistics import Estimate
-from harness.analysis.summary import TrialSummary
+from harness.analysis.summary import NOT_MEASURED, TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
 from harness.report.tables import difference_words
@@ -156,6 +156,8 @@ def _without_speedup(contest: Contest) -> str:
     plain = contest.plain
     if plain.arm.impossible is not None:
         return f"plain cannot work, so nothing can be compared: {plain.arm.impossible}"
+    if plain.failure == NOT_MEASURED:
+        return "plain was not measured, so nothing can be compared"
     if plain.failure is not None:
         return f"plain failed, so nothing can be compared: {plain.failure}"
     if plain.decode_rate is None:

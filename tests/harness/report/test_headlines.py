@@ -164,7 +164,7 @@ def test_plain_alone_is_told():
 def test_a_plain_arm_that_failed_is_told():
     run = make_run([PLAIN, FAST], make_samples(FAST, RATES), launches=[])
     (line,) = build_report(run).headlines
-    assert line == "coding: plain failed, so nothing can be compared: not measured"
+    assert line == "coding: plain was not measured, so nothing can be compared"
 
 
 def test_a_plain_arm_that_cannot_work_says_so():
