@@ -32,7 +32,6 @@ from harness.run_folder import RunData
 from harness.theory.ceiling import utilisation
 from runners.base.speculation import parts_of
 
-
 NOT_MEASURED = "not measured"
 """The failure of a trial that an interrupted run never came to."""
 
