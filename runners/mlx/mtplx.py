@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ from runners.mlx.mtplx_server import MtplxServer, health_of
 
 GRACE_S = 10.0
 """To end by itself: it gives requests five seconds, and then the fans back to the system."""
+TO_STANDARD_ERROR = "import os, sys; os.dup2(2, 1); os.execv(sys.argv[1], sys.argv[1:])"
+"""A Python program that becomes the command in its arguments, with one output in place of two."""
 PORT_TAKEN = ("is already in use", "address already in use", "Address already in use")
 
 
@@ -106,7 +109,7 @@ class Mtplx:
         process, address = await start_on_free_port(
             lambda port: [
                 # Its errors go to standard output, which is not kept.
-                *("/bin/sh", "-c", 'exec "$@" 1>&2', "sh"),
+                *(sys.executable, "-I", "-S", "-c", TO_STANDARD_ERROR),
                 *(program.path, "serve", *arguments),
                 *("--host", "127.0.0.1", "--port", str(port)),
             ],

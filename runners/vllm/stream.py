@@ -99,12 +99,13 @@ class Answer:
             )
 
     def _speculation(self) -> tuple[int | None, int | None, int | None]:
-        """Drafted, accepted, steps; None where the build does not tell them by request."""
+        """Drafted, accepted and steps; the first two None where the build tells no request's."""
         if self._plain:
             return 0, 0, self._tokens
         said = self._metrics.get("speculative_decoding")
         if said is None:
-            return None, None, None
+            # The counters' accepted tokens go beyond the limit, so that steps would be too few.
+            return None, None, self._bursts
         drafted, accepted = int(said["num_draft_tokens"]), int(said["num_accepted_draft_tokens"])
         verified = int(said["num_spec_steps"])
         # A verification yields its accepted tokens and one more; every other step, the prefill's
