@@ -16,7 +16,7 @@ from harness.report.tables import difference_words
 
 
 def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """A sentence for each contest, then one for each comparison of runners.
+    """A sentence for each comparison of runners, then one for each contest.
 
     Plain decoding that nothing of its runner is held against has no sentence of its own where a
     comparison names it.
@@ -28,12 +28,12 @@ def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) ->
     ]
     named = {_trial(row.trial) for comparison in comparisons for row in comparison.plain.rows}
     return (
+        *(comparison_line(comparison, comparisons) for comparison in comparisons),
         *(
             headline(contest, contests)
             for contest in contests
             if _trial(contest.plain) not in named or _says_more(contest)
         ),
-        *(comparison_line(comparison, comparisons) for comparison in comparisons),
     )
 
 

@@ -276,7 +276,7 @@ def test_a_runner_that_is_only_compared_has_no_sentence_of_its_own():
     vllm = VLLM.model_copy(update={"impossible": reason})
     arms = (PLAIN, DRAFTED, MLX, vllm)
     run = runners_run(arms, [s for arm in arms[:3] for s in answers(arm)])
-    own, line = build_report(run).headlines
+    line, own = build_report(run).headlines
     assert own.startswith("coding, against llama.cpp · plain: draft-model k=2 is 1.4")
     assert "; mlx 0.50x [" in line
     assert "; vllm cannot work" in line
@@ -285,7 +285,7 @@ def test_a_runner_that_is_only_compared_has_no_sentence_of_its_own():
 def test_a_runner_that_failed_says_why():
     launches = [make_launch(MLX, status="failed", reason="it did not start: no memory")]
     run = runners_run((PLAIN, MLX), answers(PLAIN), launches=launches)
-    why, line = build_report(run).headlines
+    line, why = build_report(run).headlines
     assert why.endswith("plain failed, so nothing can be compared: it did not start: no memory")
     assert line.endswith("; mlx has no figures")
 
@@ -319,7 +319,7 @@ def test_sentences_name_their_length_where_there_are_several():
         for arm in (PLAIN, MLX)
         for sample in answers(arm)
     ]
-    lines = build_report(runners_run((PLAIN, MLX), samples)).headlines[-2:]
+    lines = build_report(runners_run((PLAIN, MLX), samples)).headlines[:2]
     assert [line.partition(":")[0] for line in lines] == [
         "coding, 64 tokens, runners side by side",
         "coding, 128 tokens, runners side by side",
