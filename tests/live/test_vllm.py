@@ -175,7 +175,9 @@ async def test_plain_decoding(
         assert caught.value.server_lost
     assert sampled[0] == sampled[2] != sampled[1]
     for completion, bursts in zip(said.completions, said.bursts, strict=True):
-        assert completion.output_tokens == completion.steps == bursts == 96
+        assert completion.output_tokens == completion.steps == 96
+        # One chunk a step, but for those that a busy machine had vLLM join.
+        assert 48 < bursts <= 96
         assert (completion.drafted, completion.accepted, completion.cached_tokens) == (0, 0, 0)
         assert completion.finish_reason == "length"
         assert completion.prefill_s is not None
