@@ -26,12 +26,6 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
 
 
 LIVE = "tests/live/test_"
-LONGEST = ("test_side_by_side.py", "test_vllm.py")
-"""Of the files of tests: begun first, so that none of two workers is left with both at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
