@@ -24,6 +24,7 @@ from runners.base.contract import (
 from runners.base.counters import CounterNames, read_counters
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
+from runners.base.told import Told
 from runners.llama_cpp.log import DraftLog, read_drafts
 from runners.llama_cpp.stream import Bursts, Piece
 
@@ -52,9 +53,7 @@ class LlamaCppServer:
         self._spec = spec
         self._log = log
         self._templated: dict[tuple[Message, ...], str] = {}
-        self._told = (0, 0)
-        self._untold = 0
-        """Requests that may have drafted and have not said how much: under way, or broken off."""
+        self._told = Told()
 
     @property
     def pid(self) -> int:
@@ -149,7 +148,7 @@ class LlamaCppServer:
             payload |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
         bursts = Bursts()
         url = f"{self._address}/completion"
-        self._untold += 1
+        self._told.begin()
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
                 piece = Piece.parse(event.data)
@@ -160,7 +159,7 @@ class LlamaCppServer:
                     if (last := bursts.close()) is not None:
                         yield last
                     completion = piece.completion(stream.sent_at, bursts.steps, bursts.undelivered)
-                    self._add(completion)
+                    self._told.add(completion)
                     yield completion
                     return
         raise RequestError("the stream ended without its closing event", server_lost=True)
@@ -176,11 +175,6 @@ class LlamaCppServer:
             return read_counters(reply.body.decode(errors="replace"), COUNTERS)
         except RunnerError:  # A build that does not count: not exposed.
             return None
-
-    def _add(self, completion: Completion) -> None:
-        accepted, drafted = self._told
-        self._told = (accepted + (completion.accepted or 0), drafted + (completion.drafted or 0))
-        self._untold -= 1
 
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
@@ -220,22 +214,13 @@ class LlamaCppServer:
         return Review(said.remark, disagreement, said.limit or positions or None)
 
     def _disagreement(self, said: DraftLog, counters: Counters | None) -> str | None:
-        """Which of the sources count other drafts than the others.
-
-        Nothing once a request broke off: of such a one, only the counters tell.
-        """
-        if self._untold:
-            return None
-        sources = {"the responses": self._told}
+        sources = {}
         if counters is not None:
             sources["/metrics"] = (counters.accepted, counters.drafted)
         # A log that tells of no request is silent, not in disagreement.
         if said.acceptance is not None:
             sources["the log"] = said.acceptance
-        if len(set(sources.values())) < 2:
-            return None
-        counts = (f"{name}: {a} of {d}" for name, (a, d) in sources.items())
-        return f"accepted and drafted tokens differ: {', '.join(counts)}"
+        return self._told.disagreement(sources)
 
     async def stop(self) -> None:
         await self._process.stop()

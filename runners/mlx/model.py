@@ -14,6 +14,7 @@ from mlx_lm.sample_utils import make_sampler
 
 from runners.base.generator_server import Asked, End, RefusedError, Step
 from runners.base.steps import StepCounter
+from runners.mlx.prompt import tokens_of
 
 MOST_DIFFERENCE = 128
 """Tokens that one vocabulary may have and the other lack; llama.cpp's rule too."""
@@ -147,19 +148,14 @@ class Model:
         return drafted
 
     def _prompt(self, messages: Messages) -> list[int]:
-        """The chat template's text as tokens; without a template, the messages' own text."""
-        tokenizer = self._tokenizer
+        told = [{"role": role, "content": content} for role, content in messages]
         try:
-            if tokenizer.has_chat_template:
-                told = [{"role": role, "content": content} for role, content in messages]
-                tokens = tokenizer.apply_chat_template(told, add_generation_prompt=True)
-            else:
-                tokens = tokenizer.encode("\n".join(content for _, content in messages))
+            tokens = tokens_of(self._tokenizer, told)
         except Exception as error:
             raise RefusedError(f"the chat template refuses the messages: {error}") from None
         if not tokens:
             raise RefusedError("the prompt is empty")
-        return list(tokens)
+        return tokens
 
 
 def _loaded(folder: str) -> tuple[Any, Any]:

@@ -25,6 +25,7 @@ from runners.base.counters import CounterNames, read_counters
 from runners.base.json_text import read_object, readable
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
+from runners.base.told import Told
 from runners.vllm.log import method_of, size_of, why
 from runners.vllm.methods import METHODS
 from runners.vllm.stream import Answer, Chunk
@@ -62,9 +63,7 @@ class VllmServer:
         self._logged = size_of(log)
         self._prompts: dict[tuple[Message, ...], list[int]] = {}
         self._received = 0
-        self._told = (0, 0)
-        self._untold = 0
-        """Requests that may have drafted and have not said how much: under way, or broken off."""
+        self._told = Told()
 
     @property
     def pid(self) -> int:
@@ -148,7 +147,7 @@ class VllmServer:
             "return_token_ids": True,
         }
         answer = Answer(plain=self._spec.speculation.is_plain)
-        self._untold += 1
+        self._told.begin()
         url = f"{self._address}/v1/completions"
         async with open_stream(url, payload, timeout_s=request.timeout_s) as stream:
             async for event in stream:
@@ -159,10 +158,7 @@ class VllmServer:
                     self._received += burst.tokens
                     yield burst
             completion = answer.completion(stream.sent_at)
-        if completion.drafted is not None and completion.accepted is not None:
-            accepted, drafted = self._told
-            self._told = (accepted + completion.accepted, drafted + completion.drafted)
-            self._untold -= 1
+        self._told.add(completion)
         yield completion
 
     async def counters(self) -> Counters | None:
@@ -210,15 +206,9 @@ class VllmServer:
         if counters is None:
             return Review()
         chosen = method_of(self._log)
-        told, counted = self._told, (counters.accepted, counters.drafted)
-        disagreement = None
-        if not self._untold and told != counted:
-            disagreement = (
-                "accepted and drafted tokens differ: the responses: "
-                f"{told[0]} of {told[1]}, /metrics: {counted[0]} of {counted[1]}"
-            )
+        counted = {"/metrics": (counters.accepted, counters.drafted)}
         limit = chosen[1] if chosen else len(counters.accepted_per_position) or None
-        return Review(None, disagreement, limit)
+        return Review(None, self._told.disagreement(counted), limit)
 
     async def stop(self) -> None:
         await self._process.stop()

@@ -62,11 +62,9 @@ async def test_disagreement(
     if counted is not None:
         counters = Counters(drafted=counted[1], accepted=counted[0], steps=1)
     server = Told(log, counters)
-    if told is None:  # A request broke off.
-        server._untold = 1
-    else:
-        server._untold = 1
-        server._add(finished(*told))
+    server._told.begin()
+    if told is not None:  # Otherwise the request broke off.
+        server._told.add(finished(*told))
     review = await server.review()
     assert (review.disagreement is None) == (words is None), review
     assert words is None or words in str(review.disagreement)
