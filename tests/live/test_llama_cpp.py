@@ -21,8 +21,6 @@ from harness.defaults import demo_model
 from harness.measure import Place, measure
 from harness.run_folder import read_run
 from runners.base.contract import (
-    Burst,
-    Completion,
     Found,
     LaunchSpec,
     Message,
@@ -34,6 +32,7 @@ from runners.base.contract import (
 from runners.base.speculation import Speculation
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp.server import LlamaCppServer
+from tests.live.answers import answer, tokens
 
 MODEL = demo_model()
 pytestmark = [
@@ -68,17 +67,6 @@ async def serving(
         await server.stop()
 
 
-async def answer(server: LlamaCppServer, ask: Request = ASK) -> tuple[list[Burst], Completion]:
-    parts = [part async for part in server.stream(ask)]
-    bursts = [part for part in parts if isinstance(part, Burst)]
-    (completion,) = (part for part in parts if isinstance(part, Completion))
-    return bursts, completion
-
-
-def tokens(bursts: list[Burst]) -> list[int]:
-    return [token for burst in bursts for token in burst.token_ids or ()]
-
-
 def test_it_is_found_with_version_and_device() -> None:
     found = llama_cpp().find()
     assert isinstance(found, Found)
@@ -91,7 +79,7 @@ def test_it_is_found_with_version_and_device() -> None:
 async def test_plain_decoding_is_one_token_a_step(tmp_path: Path) -> None:
     async with serving(tmp_path / "log") as server:
         before = await server.counters()
-        bursts, completion = await answer(server)
+        bursts, completion = await answer(server, ASK)
         after = await server.counters()
     assert before is not None
     assert after is not None

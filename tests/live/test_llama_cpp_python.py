@@ -21,8 +21,6 @@ import pytest
 from harness.defaults import demo_model
 from harness.measure import Place, measure
 from runners.base.contract import (
-    Burst,
-    Completion,
     Found,
     LaunchSpec,
     Message,
@@ -36,6 +34,7 @@ from runners.base.contract import (
 from runners.base.speculation import Speculation
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
+from tests.live.answers import answer, text, tokens
 from tests.live.not_built import why_not
 
 MODEL = demo_model()
@@ -81,21 +80,6 @@ async def serving(log: Path, spec: LaunchSpec | None = None) -> AsyncIterator[Se
         await server.stop()
 
 
-async def answer(server: Server, ask: Request = ASK) -> tuple[list[Burst], Completion]:
-    parts = [part async for part in server.stream(ask)]
-    bursts = [part for part in parts if isinstance(part, Burst)]
-    (completion,) = (part for part in parts if isinstance(part, Completion))
-    return bursts, completion
-
-
-def tokens(bursts: list[Burst]) -> list[int]:
-    return [token for burst in bursts for token in burst.token_ids or ()]
-
-
-def text(bursts: list[Burst]) -> str:
-    return "".join(burst.text for burst in bursts)
-
-
 def test_it_is_found_with_version_and_device() -> None:
     found = LlamaCppPython().find()
     assert isinstance(found, Found)
@@ -107,9 +91,9 @@ def test_it_is_found_with_version_and_device() -> None:
 async def test_plain_decoding_is_one_token_a_step(tmp_path: Path) -> None:
     async with serving(tmp_path / "log") as server:
         before = await server.counters()
-        bursts, completion = await answer(server)
+        bursts, completion = await answer(server, ASK)
         after = await server.counters()
-        again, _ = await answer(server)
+        again, _ = await answer(server, ASK)
         review = await server.review()
     assert before is not None
     assert after is not None
@@ -160,11 +144,11 @@ async def test_answer_is_the_embedded_servers(tmp_path: Path) -> None:
     spec = LaunchSpec(MODEL, options=(("threads", 1),), context=1024)
     embedded = await llama_cpp().start(spec, tmp_path / "other", 60)
     try:
-        expected, there = await answer(embedded)
+        expected, there = await answer(embedded, ASK)
     finally:
         await embedded.stop()
     async with serving(tmp_path / "log") as server:
-        bursts, here = await answer(server)
+        bursts, here = await answer(server, ASK)
         ids = tokens(bursts)
         assert here.prompt_tokens == there.prompt_tokens
         # Two builds of llama.cpp part at a near-tie, and nowhere else.

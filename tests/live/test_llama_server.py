@@ -17,8 +17,6 @@ import pytest
 from harness.defaults import demo_model
 from runners.base import listening
 from runners.base.contract import (
-    Burst,
-    Completion,
     Found,
     LaunchSpec,
     Message,
@@ -36,6 +34,7 @@ from runners.llama_cpp.binary_build import describe
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp.runner import LlamaCpp
 from runners.llama_cpp.server import LlamaCppServer
+from tests.live.answers import answer
 from tests.live.builds import llama_server
 from tests.live.not_built import why_not
 
@@ -81,12 +80,6 @@ async def serving(spec: LaunchSpec, log: Path) -> AsyncIterator[LlamaCppServer]:
         yield server
     finally:
         await server.stop()
-
-
-async def answer(server: LlamaCppServer, ask: Request = ASK) -> tuple[list[Burst], Completion]:
-    parts = [part async for part in server.stream(ask)]
-    (completion,) = (part for part in parts if isinstance(part, Completion))
-    return [part for part in parts if isinstance(part, Burst)], completion
 
 
 class Forced(Binary):
@@ -153,7 +146,7 @@ async def test_responses_counters_and_log_agree(
     tmp_path: Path, method: str, k: int, options: Options
 ) -> None:
     async with serving(launch(method, k, options), tmp_path / "log") as server:
-        bursts, completion = await answer(server)
+        bursts, completion = await answer(server, ASK)
         review = await server.review()
         counters = await server.counters()
     assert counters is not None

@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 
 from runners.base.contract import (
-    Burst,
-    Completion,
     Counters,
     Found,
     LaunchSpec,
@@ -33,6 +31,7 @@ from runners.base.contract import (
 from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.mlx.runner import Mlx
 from runners.registry import make_runner
+from tests.live.answers import answer, text, tokens
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
 
@@ -79,21 +78,6 @@ async def llama_cpp(
         await server.stop()
 
 
-async def answer(server: Server, ask: Request = ASK) -> tuple[list[Burst], Completion]:
-    parts = [part async for part in server.stream(ask)]
-    bursts = [part for part in parts if isinstance(part, Burst)]
-    (completion,) = (part for part in parts if isinstance(part, Completion))
-    return bursts, completion
-
-
-def tokens(bursts: list[Burst]) -> list[int]:
-    return [token for burst in bursts for token in burst.token_ids or ()]
-
-
-def text(bursts: list[Burst]) -> str:
-    return "".join(burst.text for burst in bursts)
-
-
 async def counted(server: Server) -> tuple[list[list[int]], Counters]:
     """The answers to all prompts, and what speculation they took."""
     before = await server.counters()
@@ -138,7 +122,7 @@ async def test_drafts_add_up_and_are_accepted_as_in_llama_cpp(
     async with serving(tmp_path / "log", family.qwen3_hf, speculation) as server:
         answers, count = await counted(server)
         again, _ = await counted(server)
-        bursts, completion = await answer(server)
+        bursts, completion = await answer(server, ASK)
         review = await server.review()
     assert answers == again == plain
     assert review.disagreement is None
@@ -162,7 +146,7 @@ async def test_drafts_add_up_and_are_accepted_as_in_llama_cpp(
 
 async def test_next_tokens_are_what_greedy_decoding_takes(tmp_path: Path, family: Family) -> None:
     async with serving(tmp_path / "log", family.qwen3_hf) as server:
-        ids = tokens((await answer(server))[0])
+        ids = tokens((await answer(server, ASK))[0])
         for written in (0, 1, 7):
             likeliest = await server.next_tokens(ASK, ids[:written], 2048)
             assert likeliest is not None
@@ -184,7 +168,7 @@ async def test_a_cache_of_few_bits_reaches_mlx(tmp_path: Path, family: Family) -
         exact = await server.next_tokens(ASK, (), 5)
     options = {"kv_bits": 2, "kv_group_size": 32, "quantized_kv_start": 0}
     async with serving(tmp_path / "log", family.qwen3_hf, **options) as server:
-        assert await server.next_tokens(ASK, tokens((await answer(server))[0])[:8], 5) != exact
+        assert await server.next_tokens(ASK, tokens((await answer(server, ASK))[0])[:8], 5) != exact
 
 
 @pytest.mark.parametrize("size", [1, 7, 30, 31])

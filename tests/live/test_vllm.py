@@ -22,7 +22,6 @@ import pytest
 
 from runners.base import listening
 from runners.base.contract import (
-    Burst,
     Completion,
     Counters,
     Found,
@@ -37,6 +36,7 @@ from runners.base.contract import (
 )
 from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.vllm.runner import Vllm
+from tests.live.answers import answer, tokens
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
 
@@ -95,17 +95,6 @@ async def serving(
         assert not alive
 
 
-async def answer(server: Server, ask: Request = ASK) -> tuple[list[Burst], Completion]:
-    parts = [part async for part in server.stream(ask)]
-    bursts = [part for part in parts if isinstance(part, Burst)]
-    (completion,) = (part for part in parts if isinstance(part, Completion))
-    return bursts, completion
-
-
-def tokens(bursts: list[Burst]) -> tuple[int, ...]:
-    return tuple(token for burst in bursts for token in burst.token_ids or ())
-
-
 @dataclass(frozen=True)
 class Answered:
     """What one launch made of all prompts."""
@@ -122,7 +111,7 @@ async def answers(server: Server) -> Answered:
     told = [await answer(server, ask) for ask in ASKS]
     after = await server.counters()
     return Answered(
-        tuple(tokens(bursts) for bursts, _ in told),
+        tuple(tuple(tokens(bursts)) for bursts, _ in told),
         tuple(completion for _, completion in told),
         tuple(len(bursts) for bursts, _ in told),
         None if before is None or after is None else after.since(before),
@@ -171,7 +160,7 @@ async def test_plain_decoding(
         ]
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(RequestError, match="was killed by SIGKILL") as caught:
-            await answer(server)
+            await answer(server, ASK)
         assert caught.value.server_lost
     assert sampled[0] == sampled[2] != sampled[1]
     for completion, bursts in zip(said.completions, said.bursts, strict=True):
