@@ -75,7 +75,7 @@ async def measure(server: Server, request: Request, place: Place, *, keep_text: 
     begun = time.perf_counter()
     try:
         counters_before = await server.counters()
-        before = read_usage(server.pid)
+        before = _usage(server)
         begun = time.perf_counter()
         async for part in server.stream(request):
             if isinstance(part, Burst):
@@ -83,7 +83,7 @@ async def measure(server: Server, request: Request, place: Place, *, keep_text: 
             else:
                 completion = part
         ended = time.perf_counter()
-        after = read_usage(server.pid)
+        after = _usage(server)
         counters_after = await server.counters()
         if completion is None or not bursts:
             raise RequestError("the runner sent no token")
@@ -100,7 +100,7 @@ async def measure(server: Server, request: Request, place: Place, *, keep_text: 
         completion,
         counters=_difference(counters_before, counters_after),
         wall_s=ended - completion.sent_at,
-        usage=after.since(before),
+        usage=None if before is None or after is None else after.since(before),
         keep_text=keep_text,
     )
 
@@ -124,6 +124,11 @@ class ServerLostError(Exception):
         self.sample = sample
 
 
+def _usage(server: Server) -> Usage | None:
+    """None of a runner on another machine."""
+    return None if server.pid is None else read_usage(server.pid)
+
+
 def _difference(before: Counters | None, after: Counters | None) -> Counters | None:
     return after.since(before) if before is not None and after is not None else None
 
@@ -141,7 +146,7 @@ def _contradiction(completion: Completion, streamed: int, counters: Counters | N
             ("drafted", completion.drafted, counters.drafted),
             ("accepted", completion.accepted, counters.accepted),
         ):
-            if said is not None and said != counted:
+            if None not in (said, counted) and said != counted:
                 return f"the response says {said} tokens were {what}, the counters say {counted}"
     return None
 
@@ -154,7 +159,7 @@ def _sample(
     *,
     counters: Counters | None,
     wall_s: float,
-    usage: Usage,
+    usage: Usage | None,
     keep_text: bool,
 ) -> Sample:
     seen = speed(completion.sent_at, bursts)
@@ -192,7 +197,10 @@ def _sample(
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
         # Ids can be read back as text, so they go where the text goes.
         tokens=tokens if keep_text and all(part is not None for part in ids) else None,
-        machine_cpu_s=round(usage.machine_cpu_s, 3),
-        runner_cpu_s=round(usage.runner_cpu_s, 3),
-        runner_peak_memory=max(usage.runner_peak_memory, completion.peak_memory or 0),
+        machine_cpu_s=None if usage is None else round(usage.machine_cpu_s, 3),
+        runner_cpu_s=None if usage is None else round(usage.runner_cpu_s, 3),
+        runner_peak_memory=max(
+            0 if usage is None else usage.runner_peak_memory, completion.peak_memory or 0
+        )
+        or None,
     )

@@ -180,6 +180,7 @@ class MockRunner:
 
     name = "mock"
     packagings: tuple[Packaging, ...] = ()
+    attached = False
 
     def find(self) -> Found:
         return Found(

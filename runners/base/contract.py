@@ -146,13 +146,17 @@ class Completion:
     """Forward passes of the target that yielded tokens, the prefill's last one included."""
     peak_memory: int | None = None
     """Bytes that the runner's own allocator held at most during the request."""
+    first_burst_at_most: int | None = None
+    """The most tokens that the first burst may hold, where the runner tells how many tokens there
+    were in all but not in which chunk: `Burst.tokens` are then shares. None: they are told."""
 
 
 @dataclass(frozen=True)
 class Counters:
     """Totals since the launch; subtract two readings to get what one request cost."""
 
-    drafted: int
+    drafted: int | None
+    """None: the runner counts only what was accepted."""
     accepted: int
     steps: int
     """Forward passes of the target that yielded tokens, the prefill's last one included."""
@@ -161,11 +165,14 @@ class Counters:
 
     def since(self, before: Counters) -> Counters:
         """The counts between `before` and this reading."""
+        drafted = None
+        if self.drafted is not None and before.drafted is not None:
+            drafted = self.drafted - before.drafted
         positions = itertools.zip_longest(
             self.accepted_per_position, before.accepted_per_position, fillvalue=0
         )
         return Counters(
-            drafted=self.drafted - before.drafted,
+            drafted=drafted,
             accepted=self.accepted - before.accepted,
             steps=self.steps - before.steps,
             accepted_per_position=tuple(now - then for now, then in positions),
@@ -197,8 +204,9 @@ class Server(Protocol):
     """A launch that is up and has answered a probe request."""
 
     @property
-    def pid(self) -> int:
-        """The root of the runner's process tree."""
+    def pid(self) -> int | None:
+        """The root of the runner's process tree; None where it runs on another machine, or is
+        nobody's to look at."""
 
     def stream(self, request: Request) -> AsyncIterator[Burst | Completion]:
         """Bursts as they arrive, then exactly one `Completion`.
@@ -243,8 +251,14 @@ class Runner(Protocol):
     def packagings(self) -> tuple[Packaging, ...]:
         """The packagings of a model that it reads, best first.
 
-        None at all only for a runner that invents its answers (the mock).
+        None at all only for a runner that reads no files: one that invents its answers (the
+        mock), or that is attached to a server.
         """
+
+    @property
+    def attached(self) -> bool:
+        """Whether it only talks to a server that somebody else has started: its one way of
+        decoding is 'as-served', and nothing about it can be chosen."""
 
     def find(self) -> Found | Missing:
         """What is installed here. Must not start anything heavy."""

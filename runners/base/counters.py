@@ -23,12 +23,14 @@ LARGEST_TOTAL = 2.0**53
 class CounterNames:
     """The series of one runner, as they stand on its page ('…_total' included)."""
 
-    drafted: str
+    drafted: str | None
+    """None: the runner counts only what was accepted."""
     accepted: str
-    steps: str
+    steps: str | None
+    """None: the caller knows the tokens, and works the steps out."""
     per_position: str | None = None
-    """None where the runner does not count by position. A runner may leave this family away until
-    something was drafted: nothing at any position then."""
+    """A runner may leave this family away until something was drafted: nothing at any position
+    then."""
     position_label: str = "position"
 
 
@@ -43,9 +45,9 @@ def read_counters(page: str, names: CounterNames) -> Counters:
     """
     families = _samples(page, names)
     return Counters(
-        drafted=_total(families, names.drafted),
+        drafted=None if names.drafted is None else _total(families, names.drafted),
         accepted=_total(families, names.accepted),
-        steps=_total(families, names.steps),
+        steps=0 if names.steps is None else _total(families, names.steps),
         accepted_per_position=_per_position(families, names),
     )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PLAIN = "none"
+AS_SERVED = "as-served"
+"""Of a server that somebody else has started: drafts are made, or not, as it was told then."""
 
 METHODS: dict[str, str] = {
     PLAIN: "plain decoding: one token a step",
@@ -44,6 +46,8 @@ def parts_of(method: str) -> tuple[str, ...]:
         ValueError: an unknown method, the same one twice, plain decoding in a chain, too long.
     """
     parts = tuple(method.split("+"))
+    if parts == (AS_SERVED,):
+        return parts
     for part in parts:
         if part not in METHODS:
             raise ValueError(f"unknown method {part!r}")
@@ -107,8 +111,8 @@ class SyntheticAcceptance:
 class Speculation:
     """How drafts are made: the method, the draft tokens a step (k) and the draft model, if any.
 
-    `method` is a name of `METHODS`, or two of them joined by '+': a chain. `draft_tokens` is None
-    for plain decoding, and only then.
+    `method` is a name of `METHODS`, two of them joined by '+' (a chain), or `AS_SERVED`.
+    `draft_tokens` is None for plain decoding and as served, and only then.
     """
 
     method: str = PLAIN
@@ -118,8 +122,8 @@ class Speculation:
 
     def __post_init__(self) -> None:
         parts_of(self.method)
-        if (self.method == PLAIN) != (self.draft_tokens is None):
-            raise ValueError("draft_tokens goes with every method but 'none'")
+        if (self.method in (PLAIN, AS_SERVED)) != (self.draft_tokens is None):
+            raise ValueError("draft_tokens goes with every method but 'none' and 'as-served'")
         if self.draft_tokens is not None and self.draft_tokens < 1:
             raise ValueError(f"draft_tokens must be at least 1, not {self.draft_tokens}")
         if self.synthetic is not None:

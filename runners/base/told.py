@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from runners.base.contract import Completion
 
-Drafts = tuple[int, int]
-"""(accepted, drafted)."""
+Drafts = tuple[int, int | None]
+"""(accepted, drafted); None where a source counts only what was accepted."""
 
 
 class Told:
@@ -35,7 +35,8 @@ class Told:
 
         Of a request that broke off only the runner's own counters tell.
         """
-        sources = {"the responses": (self._accepted, self._drafted), **others}
+        sources = {"the responses": (self._accepted, self._drafted)}
+        sources |= {name: (accepted, n) for name, (accepted, n) in others.items() if n is not None}
         if self._untold or len(set(sources.values())) < 2:
             return None
         counts = (

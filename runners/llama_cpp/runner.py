@@ -19,6 +19,7 @@ class LlamaCpp:
 
     name = "llama.cpp"
     packagings = (Packaging.GGUF,)
+    attached = False
 
     def __init__(self, build: Build) -> None:
         self._build = build

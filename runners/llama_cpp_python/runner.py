@@ -34,6 +34,7 @@ class LlamaCppPython:
 
     name = DISTRIBUTION
     packagings = (Packaging.GGUF,)
+    attached = False
 
     def find(self) -> Found | Missing:
         package = describe()

@@ -45,6 +45,7 @@ class Mtplx:
 
     name = "mlx"
     packagings = (Packaging.MLX, Packaging.HF)
+    attached = False
 
     def __init__(self, program: str) -> None:
         self._name = program

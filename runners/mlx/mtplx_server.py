@@ -134,7 +134,7 @@ class MtplxServer:
             before.accepted_per_position, drafts.per_position, fillvalue=0
         )
         self._total = Counters(
-            before.drafted + drafts.drafted,
+            (before.drafted or 0) + drafts.drafted,
             before.accepted + drafts.accepted,
             before.steps + drafts.steps,
             tuple(map(sum, positions)),

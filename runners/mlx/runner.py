@@ -28,6 +28,7 @@ class Mlx:
 
     name = "mlx"
     packagings = (Packaging.MLX, Packaging.HF)
+    attached = False
 
     def __init__(self, program: str | None = None) -> None:
         """`program`: the Python of the environment; None: of the one that is found here."""

@@ -40,6 +40,7 @@ class Vllm:
 
     name = "vllm"
     packagings = (Packaging.HF,)
+    attached = False
 
     def __init__(self, program: str | None = None) -> None:
         self._program = program

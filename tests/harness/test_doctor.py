@@ -27,6 +27,7 @@ class Searched:
     """The two questions that the doctor asks of a runner."""
 
     packagings = (Packaging.MLX, Packaging.HF)
+    attached = False
 
     def __init__(self, result: Found | Missing | Exception) -> None:
         self.result = result
