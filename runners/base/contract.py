@@ -39,11 +39,18 @@ class StartError(RunnerError):
 
 
 class RequestError(RunnerError):
-    """One request failed. `server_lost` tells that the runner can take no further request."""
+    """One request failed.
 
-    def __init__(self, reason: str, *, server_lost: bool = False) -> None:
+    `server_lost` tells that the runner can take no further request, `status` the HTTP status of a
+    refusal.
+    """
+
+    def __init__(
+        self, reason: str, *, server_lost: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.server_lost = server_lost
+        self.status = status
 
 
 # ---- what a runner can do on this machine ----------------------------------------------------

@@ -1,4 +1,4 @@
-"""Server-sent events out of a stream of bytes."""
+"""Events out of a stream of bytes: server-sent ones, and lines."""
 
 from __future__ import annotations
 
@@ -74,3 +74,34 @@ class Decoder:
     def _check_size(self) -> None:
         if self._size > LARGEST_EVENT:
             raise ValueError(f"an event is longer than {LARGEST_EVENT >> 20} MiB")
+
+
+class LineDecoder:
+    """Lines that are not empty."""
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+
+    def feed(self, piece: bytes) -> list[str]:
+        """The lines that `piece` completes.
+
+        Raises:
+            ValueError: a line is longer than 16 MiB.
+        """
+        self._partial += piece
+        if b"\n" not in piece:
+            if len(self._partial) > LARGEST_EVENT:
+                raise ValueError(f"a line is longer than {LARGEST_EVENT >> 20} MiB")
+            return []
+        *lines, rest = self._partial.split(b"\n")
+        self._partial = rest
+        return [_text(line) for line in lines if line.strip()]
+
+    def close(self) -> list[str]:
+        """What is left at the end: the last line need not be ended."""
+        line, self._partial = self._partial, bytearray()
+        return [_text(line)] if line.strip() else []
+
+
+def _text(line: bytes | bytearray) -> str:
+    return line.decode("utf-8", "replace").strip()
