@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -43,7 +43,8 @@ def read_counters(page: str, names: CounterNames) -> Counters:
         RunnerError: a total is not exposed, is no whole number from 0 on, or stands in a page or
             line that is too long or no Prometheus text.
     """
-    families = _samples(page, names)
+    series = (names.drafted, names.accepted, names.steps, names.per_position)
+    families = _samples(page, [name for name in series if name is not None])
     return Counters(
         drafted=None if names.drafted is None else _total(families, names.drafted),
         accepted=_total(families, names.accepted),
@@ -52,17 +53,26 @@ def read_counters(page: str, names: CounterNames) -> Counters:
     )
 
 
+def read_total(page: str, name: str) -> int:
+    """The total of one series on `page`, as `read_counters` reads it.
+
+    Raises:
+        RunnerError: as `read_counters`.
+    """
+    return _total(_samples(page, [name]), name)
+
+
 @dataclass(frozen=True)
 class _Sample:
     labels: Mapping[str, str]
     value: float
 
 
-def _samples(page: str, names: CounterNames) -> dict[str, list[_Sample]]:
+def _samples(page: str, series: Sequence[str]) -> dict[str, list[_Sample]]:
     """Name -> samples of the wanted series; a declared family without samples has an empty list."""
     found: dict[str, list[_Sample]] = {}
     try:
-        for family in text_string_to_metric_families(_wanted_lines(page, names)):
+        for family in text_string_to_metric_families(_wanted_lines(page, series)):
             # The parser takes '_total' off a counter's name, and puts it on all of its samples.
             total = f"{family.name}_total"
             found.setdefault(family.name, [])
@@ -77,15 +87,12 @@ def _samples(page: str, names: CounterNames) -> dict[str, list[_Sample]]:
     return found
 
 
-def _wanted_lines(page: str, names: CounterNames) -> str:
+def _wanted_lines(page: str, series: Sequence[str]) -> str:
     """The lines about the wanted series: the parser's time grows with the square of a line's
     length, and what a runner says of other things need not be right."""
     if len(page) > LARGEST_PAGE:
         raise RunnerError(f"the page of counters is longer than {LARGEST_PAGE >> 20} Mi characters")
-    series = [names.drafted, names.accepted, names.steps, names.per_position]
-    either = "|".join(
-        f"{re.escape(name.removesuffix('_total'))}(?:_total)?" for name in series if name
-    )
+    either = "|".join(f"{re.escape(name.removesuffix('_total'))}(?:_total)?" for name in series)
     wanted = re.compile(rf"(?:# (?:TYPE|HELP) +)?(?:{either})(?=[ \t{{])")
     lines = [line for line in page.split("\n") if wanted.match(line)]
     if any(len(line) > LONGEST_LINE for line in lines):

@@ -43,6 +43,8 @@ class Exchange:
         self._broken: RequestError | None = None
         self.content_type = ""
         self.location = ""
+        self.software = ""
+        """What the server calls itself."""
         self.sent_at = 0.0
 
     @classmethod
@@ -137,6 +139,8 @@ class Exchange:
         name = name.lower()
         if name == b"content-type":
             self.content_type = value.decode("latin-1").strip()
+        elif name == b"server":
+            self.software = value.decode("latin-1").strip()
         elif name == b"location":
             self.location = value.decode("latin-1").strip()
         elif name in (b"content-length", b"transfer-encoding"):

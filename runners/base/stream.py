@@ -40,6 +40,8 @@ class Event:
 class Reply:
     status: int
     body: bytes
+    software: str = ""
+    """What the server calls itself in its headers."""
 
 
 class _Decoder(Protocol):
@@ -155,7 +157,7 @@ async def fetch(
         exchange.close()
     if len(body) > LARGEST_BODY:
         raise RequestError(f"the answer of {url} is larger than {LARGEST_BODY >> 20} MiB")
-    return Reply(status, body)
+    return Reply(status, body, exchange.software)
 
 
 async def _check(

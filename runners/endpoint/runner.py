@@ -1,0 +1,194 @@
+"""The runner 'endpoint': a server that already runs, behind an OpenAI-compatible API."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from runners.base.contract import (
+    Found,
+    LaunchSpec,
+    Message,
+    Missing,
+    OptionValue,
+    Request,
+    RequestError,
+    RunnerError,
+    StartError,
+    UsageError,
+)
+from runners.base.packaging import Packaging
+from runners.base.speculation import AS_SERVED
+from runners.base.support import MethodSupport
+from runners.endpoint.attach import attach
+from runners.endpoint.detect import Detected, detect
+from runners.endpoint.form import OURS, Form
+from runners.endpoint.holder import Visitor, listener
+from runners.endpoint.kinds import GENERIC
+from runners.endpoint.server import Api, EndpointServer
+from runners.endpoint.url import Url, read_url
+
+MODEL = "model"
+SHOWN_MODELS = 8
+ADVICE = "name it: --url http://localhost:8080/v1, or url = … of a [runners.NAME] in a suite file"
+
+
+class Endpoint:
+    """One URL. Without one, nothing is found."""
+
+    name = "endpoint"
+    packagings: tuple[Packaging, ...] = ()
+    attached = True
+
+    def __init__(self, url: str | None = None, api_key_env: str | None = None) -> None:
+        """`api_key_env`: the environment variable that holds the key, if it wants one.
+
+        Raises:
+            UsageError: no URL that can be used.
+        """
+        self._url = None if url is None else read_url(url)
+        self._key_variable = api_key_env
+
+    def find(self) -> Found | Missing:
+        if self._url is None:
+            return Missing("no URL is named", ADVICE)
+        detected = self._detected()
+        note = "whatever the server was started with"
+        if isinstance(detected, Detected) and detected.speculates is not None:
+            note = f"it says that it speculates by {detected.speculates}"
+        return Found(
+            version=detected.words if isinstance(detected, Detected) else "unknown",
+            where=self._url.api,
+            methods=(MethodSupport(AS_SERVED, supported=True, note=note),),
+            acceptance_source=(
+                detected.kind.acceptance_source if isinstance(detected, Detected) else "unknown"
+            ),
+            starting_s=0.0,
+        )
+
+    def check(self, spec: LaunchSpec) -> None:
+        self._needed_url()
+        if spec.speculation.method != AS_SERVED:
+            raise UsageError(
+                f"a server that already runs decodes as it was started: it cannot be asked for "
+                f"{spec.speculation.method!r}"
+            )
+        for name, _ in spec.options:
+            if name in OURS:
+                raise UsageError(f"bench sets the field {name!r} of requests itself")
+        detected = self._detected()
+        if isinstance(detected, Detected):
+            _model(spec, detected)
+
+    def canonical(self, option: str) -> str:
+        return option.strip().lstrip("-").replace("-", "_")
+
+    def needed_options(
+        self, method: str, draft_tokens: Sequence[int]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        return ()
+
+    def applies(self, option: str, method: str) -> bool:
+        return True
+
+    def reproduce(self, spec: LaunchSpec) -> str:
+        url = self._needed_url()
+        detected = self._detected()
+        model, kind = str(dict(spec.options).get(MODEL, "MODEL")), GENERIC
+        if isinstance(detected, Detected):
+            model, kind = _model(spec, detected), detected.kind
+        form = Form(model, extras=kind.fields, options=_fields(spec))
+        body = form.body(Request((Message("user", "Hi"),), max_tokens=256))
+        words = ["curl", "-N", Api(url, kind).chat, "-H", "Content-Type: application/json"]
+        command = shlex.join([*words, "-d", json.dumps(body)])
+        if self._key_variable is not None:
+            # In double quotes, so that the shell puts the key in.
+            command += f' -H "Authorization: Bearer ${self._key_variable}"'
+        return command
+
+    async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> EndpointServer:
+        self.check(spec)
+        url = self._needed_url()
+        headers = self._headers()
+        try:
+            # Asked again for each launch: it may have been started anew.
+            detected = await detect(url, headers)
+        except RequestError as error:
+            raise StartError(str(error)) from None
+        with log.open("a", encoding="utf-8") as file:
+            models = ", ".join(detected.models[:SHOWN_MODELS]) or "none listed"
+            file.write(f"{url.api}: {detected.words}; models: {models}\n")
+        remark = None
+        if detected.speculates is not None:
+            remark = f"the server says that it speculates by {detected.speculates}"
+        return await attach(
+            Api(url, detected.kind, headers),
+            _model(spec, detected),
+            holder=Visitor(listener(url.host, url.port)),
+            log=log,
+            timeout_s=timeout_s,
+            options=_fields(spec),
+            remark=remark,
+        )
+
+    def _needed_url(self) -> Url:
+        if self._url is None:
+            raise UsageError(f"no URL is named; {ADVICE}")
+        return self._url
+
+    def _headers(self) -> Mapping[str, str]:
+        if self._key_variable is None:
+            return {}
+        key = os.environ.get(self._key_variable, "").strip()
+        if not key:
+            raise UsageError(
+                f"the environment variable {self._key_variable} holds no key for the endpoint"
+            )
+        return {"Authorization": f"Bearer {key}"}
+
+    def _detected(self) -> Detected | RunnerError:
+        """What answers there; an error is no verdict, since it may answer later."""
+        try:
+            headers = self._headers()
+        except UsageError as error:
+            return error
+        return _ask(self._needed_url(), tuple(headers.items()))
+
+
+@functools.cache
+def _ask(url: Url, headers: tuple[tuple[str, str], ...]) -> Detected | RunnerError:
+    """Ask once a process. In a thread: the caller may be in an event loop itself."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(detect(url, dict(headers)))).result()
+    except RunnerError as error:
+        return error
+
+
+def _fields(spec: LaunchSpec) -> tuple[tuple[str, OptionValue], ...]:
+    return tuple((name, value) for name, value in spec.options if name != MODEL)
+
+
+def _model(spec: LaunchSpec, detected: Detected) -> str:
+    """The model's name for the server.
+
+    Raises:
+        UsageError: the server has several, and none is named, or lists none.
+    """
+    named = dict(spec.options).get(MODEL)
+    if named is not None:
+        return str(named)
+    if len(detected.models) == 1:
+        return detected.models[0]
+    how = "name one: --runner-arg model=NAME"
+    if not detected.models:
+        raise UsageError(f"the endpoint does not list its models; {how}")
+    more = len(detected.models) - SHOWN_MODELS
+    shown = ", ".join(detected.models[:SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
+    raise UsageError(f"the endpoint serves {shown}; {how}")
