@@ -14,9 +14,9 @@ from harness.models.errors import ModelFileError
 from harness.models.shelf import Shelf
 from harness.packagings import Model, SameModels
 from harness.records import Arm
-from harness.suite import ArmSpec, Suite, SuiteError, Values
+from harness.suite import ArmSpec, Suite, SuiteError, Values, place_of
 from runners.base.contract import OptionValue, Runner
-from runners.base.speculation import PLAIN, WITH_DRAFT, SyntheticAcceptance, parts_of
+from runners.base.speculation import AS_SERVED, PLAIN, WITH_DRAFT, SyntheticAcceptance, parts_of
 
 MOST_ARMS = 2000
 
@@ -62,7 +62,12 @@ def make_arms(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf) -> tupl
     named = _named(judged, varied, models)
     plain = {_shared(arm, runners): arm.id for arm in named if arm.method == PLAIN}
     arms = (
-        arm.model_copy(update={"baseline": plain[_shared(arm, runners)], "varied": varied})
+        arm.model_copy(
+            update={
+                "baseline": arm.id if arm.as_served else plain[_shared(arm, runners)],
+                "varied": varied,
+            }
+        )
         for arm in named
     )
     return with_counterparts(arms, suite, runners, models)
@@ -83,15 +88,16 @@ def _expand(
     """The arms of one entry for one runner: every draft length with every set of options, and its
     plain arms."""
     runner = runners[runner_name]
+    if runner.attached:
+        yield from _as_served(spec, runner_name, suite, runner)
+        return
     model = choose(spec.model or suite.model, runner, shelf)
     lengths = spec.draft_tokens or suite.draft_tokens
     draft = spec.draft_model
     if draft is None and _takes_draft(spec.method, suite.draft_model, runner, shelf):
         draft = suite.draft_model
     args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
-    build = suite.runners.get(runner_name)
-    for given in (suite.args, {} if build is None else build.args, spec.args):
-        args |= {runner.canonical(name): value for name, value in given.items()}
+    args |= _given(runner_name, suite, runner, spec.args)
 
     plain = Arm(
         id="",
@@ -119,6 +125,37 @@ def _expand(
                 yield arm.model_copy(
                     update={**drafting, "draft_tokens": length, "synthetic": synthetic}
                 )
+
+
+def _as_served(spec: ArmSpec, name: str, suite: Suite, runner: Runner) -> Iterator[Arm]:
+    """The arms of a server that already runs: one, or one for each set of its requests' options.
+
+    Of an entry that speculates and is for every runner it takes nothing.
+    """
+    if name in spec.runner and (spec.method != PLAIN or spec.model or spec.draft_model):
+        raise SuiteError(
+            f"{place_of(('arm', suite.arm.index(spec)))}: {name} is a server that already runs: "
+            "it has the model and the method that it was started with, and an arm may set only "
+            "options of its requests (args)"
+        )
+    args = _given(name, suite, runner, spec.args if spec.method == PLAIN else {})
+    for options in _crossed({key: v for key, v in args.items() if runner.applies(key, AS_SERVED)}):
+        yield Arm(
+            id="",
+            runner=name,
+            model=None,
+            method=AS_SERVED,
+            draft_tokens=None,
+            options=options,
+            baseline="",
+        )
+
+
+def _given(name: str, suite: Suite, runner: Runner, own: Mapping[str, Values]) -> dict[str, Values]:
+    """The options of an entry for a runner, by the runner's names: `own` win over the suite's."""
+    build = suite.runners.get(name)
+    tables = (suite.args, {} if build is None else build.args, own)
+    return {runner.canonical(key): value for table in tables for key, value in table.items()}
 
 
 def _takes_draft(method: str, draft: Model | None, runner: Runner, shelf: Shelf) -> bool:
@@ -193,7 +230,7 @@ def _varied(arms: Sequence[Arm], runners: Mapping[str, Runner]) -> tuple[str, ..
 def _named(arms: Sequence[Arm], varied: Sequence[str], models: SameModels) -> list[Arm]:
     """The arms with ids: short, usable as file names, unique."""
     several_runners = len({arm.runner for arm in arms}) > 1
-    several_models = models.several(arm.model for arm in arms)
+    several_models = models.several(arm.model for arm in arms if not arm.as_served)
     several_drafts = models.several(arm.draft_model for arm in arms if arm.draft_model)
     used: set[str] = set()
     named = []

@@ -15,6 +15,8 @@ def with_counterparts(
 ) -> tuple[Arm, ...]:
     """The arms, each with its counterpart: same model, draft model, method, length and acceptance.
 
+    A server that somebody else has started does not tell which model file it has, nor how it
+    decodes: it is set beside plain decoding, and that its model is the same is the user's word.
     Of several it is the one whose options are equal, as far as they were given to all runners;
     else the first.
     """
@@ -40,6 +42,8 @@ def with_counterparts(
 
 
 def _are_alike(arm: Arm, other: Arm, models: SameModels) -> bool:
+    if arm.as_served or other.as_served:
+        return arm.draft_tokens is None and other.draft_tokens is None
     return (
         (arm.method, arm.draft_tokens, arm.synthetic)
         == (other.method, other.draft_tokens, other.synthetic)

@@ -47,7 +47,7 @@ def with_defaults(settings: Mapping[str, Any], runners: Mapping[str, Runner]) ->
 
     `runners` are those of the suite, without those of single arms. Without a model it is the demo
     model, over few and short prompts. Without a method it is the draft model where one is given,
-    and else the n-gram methods that each runner has.
+    and else the n-gram methods that each runner has. A server that already runs needs neither.
 
     Raises:
         SuiteError: no model was given, and the demo model is not installed or not for every runner.
@@ -57,17 +57,18 @@ def with_defaults(settings: Mapping[str, Any], runners: Mapping[str, Runner]) ->
     readers = [runner for runner in runners.values() if runner.packagings]
     if readers and "model" not in completed and not any("model" in arm for arm in arms):
         completed = {**DEMO_SETTINGS, "model": str(_demo_model_for(readers)), **completed}
-    if "methods" not in completed and not arms:
+    launched = {name: runner for name, runner in runners.items() if not runner.attached}
+    if launched and "methods" not in completed and not arms:
         if "draft_model" in completed:
             completed["methods"] = ("draft-model",)
-        elif len(lookups := {name: _lookups(runner) for name, runner in runners.items()}) == 1:
+        elif len(lookups := {name: _lookups(runner) for name, runner in launched.items()}) == 1:
             (completed["methods"],) = lookups.values()
         else:
             # Nobody asked for what a runner does not have.
             completed["arm"] = tuple(
                 {"runner": name, "method": method}
-                for name, methods in lookups.items()
-                for method in methods or (PLAIN,)
+                for name in runners
+                for method in lookups.get(name) or (PLAIN,)
             )
     return completed
 

@@ -119,17 +119,17 @@ def forks_to_probe(
         of_arm.setdefault(sample.arm, []).append(sample)
     chosen: dict[tuple[str, str, str, str], Fork] = {}
     for arm in arms:
-        reference = arm.counterpart if arm.is_plain else arm.baseline
+        reference = arm.counterpart if arm.is_baseline else arm.baseline
         if reference is None or arm.synthetic is not None:
             continue
         own, others = of_arm.get(arm.id, []), of_arm.get(reference, [])
-        if arm.is_plain:
+        if arm.is_baseline:
             own = _of_the_same_prompts(own, others)
         placed: dict[str, set[tuple[str, str, str, str]]] = {}
         for sample, plain in pairs(own, others):
             if plain is None or sample.tokens is None or plain.tokens is None:
                 continue
-            difference = parting(sample, plain, of_runners=arm.is_plain)
+            difference = parting(sample, plain, of_runners=arm.is_baseline)
             if difference is None:
                 continue
             place = fork_of(plain, difference)

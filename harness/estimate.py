@@ -47,8 +47,11 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
     Raises:
         ModelFileError: a model cannot be read.
     """
-    if not all(runners[arm.runner].packagings for arm in plan.measured):
-        return Estimate(None, "the runner invents its answers")
+    for arm in plan.measured:
+        if runners[arm.runner].attached:
+            return Estimate(None, f"what {arm.runner} serves, and on what, is not known before")
+        if not runners[arm.runner].packagings:
+            return Estimate(None, "the runner invents its answers")
     models = {arm.model: plan.shelf.file(str(arm.model)).facts for arm in plan.measured}
     gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]
     try:

@@ -9,7 +9,7 @@ from harness.draft_length import length_of
 from harness.models.shelf import Shelf
 from harness.records import Arm
 from runners.base.contract import Missing, Runner
-from runners.base.speculation import PLAIN, parts_of
+from runners.base.speculation import parts_of
 from runners.base.support import MethodSupport
 
 PLAIN_WORD = "plain"
@@ -27,7 +27,7 @@ def judge(arms: Iterable[Arm], runners: Mapping[str, Runner], shelf: Shelf) -> l
         ModelFileError: a model cannot be read.
     """
     arms = list(arms)
-    used = dict.fromkeys(arm.runner for arm in arms if arm.method != PLAIN)
+    used = dict.fromkeys(arm.runner for arm in arms if arm.draft_tokens is not None)
     supports = {name: _supports(runners[name]) for name in used}
     # Of one draft and one target the answer is the same at each length: vocabularies are large.
     reasons: dict[Arm, str | None] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.defaults import with_defaults
 from harness.suite import (
+    ENDPOINT,
     PROGRAM_FLAGS,
     Location,
     Suite,
@@ -17,12 +18,25 @@ from harness.suite import (
     place_of,
     shown_flag,
 )
+from harness.suite_checks import (
+    check_attached,
+    check_builds,
+    check_drafting,
+    check_keys,
+    check_names,
+    names_of,
+)
 from harness.suite_file import anchored_program, anchored_workloads, model_of_flags, read_suite
 from harness.suite_values import shown
 from runners.base.contract import Runner, UsageError
-from runners.base.speculation import PLAIN
 from runners.base.spelling import known_names
 from runners.registry import KINDS, make_runner
+
+OF_RUNNERS = {
+    **{flag: (kind, "program") for flag, kind in PROGRAM_FLAGS.items()},
+    "api_key_env": (ENDPOINT, "api_key_env"),
+}
+"""Flag -> the runner that it is for, and the key of its table that it sets."""
 
 
 def gather(
@@ -34,8 +48,8 @@ def gather(
 ) -> tuple[Suite, dict[str, Runner]]:
     """The suite that file and flags ask for, and every runner it names.
 
-    `flags` are keys of the suite, and `PROGRAM_FLAGS`. `base` is the suite of a run to go on with:
-    it takes the place of file and defaults.
+    `flags` are keys of the suite, `PROGRAM_FLAGS` and `api_key_env`. `base` is the suite of a run
+    to go on with: it takes the place of file and defaults.
 
     Raises:
         SuiteError: a key, a value or a flag is wrong.
@@ -45,7 +59,43 @@ def gather(
         settings: dict[str, Any] = base.model_dump()
     else:
         settings = {} if suite_file is None else read_suite(suite_file)
-    settings |= {key: value for key, value in flags.items() if key not in PROGRAM_FLAGS}
+    where = "" if suite_file is None else str(suite_file)
+    flagged = _apply(flags, settings, where)
+    given = [_runner_arg(text) for text in runner_args]
+    if any(name is not None for name, _, _ in given):
+        check_names(given, make_suite(settings, where, flagged))
+    for name, option, values in given:
+        at = ("args", option) if name is None else ("runners", name, "args", option)
+        _set(settings, at, values, where)
+        flagged.add(at)
+    # Validated once before the defaults, which must be able to rely on the types.
+    checked = make_suite(settings, where, flagged)
+    check_builds(checked, where)
+    check_keys(checked, where, flagged, resumed=base is not None)
+    runners = {name: _runner(name, checked) for name in names_of(checked)}
+    _check_used(flags, runners)
+    if base is None:
+        settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
+    suite = make_suite(settings, where, flagged)
+    check_attached(suite, runners, flags, where)
+    # Of a file or a run whose methods a flag takes away, the draft lengths may stay.
+    of_file = base is None and "methods" not in flags and "draft_tokens" in checked.model_fields_set
+    if "draft_tokens" in flags or of_file:
+        check_drafting(
+            suite, "--draft-tokens" if "draft_tokens" in flags else f"{where}: draft_tokens"
+        )
+    return suite, runners
+
+
+def _apply(flags: Mapping[str, Any], settings: dict[str, Any], where: str) -> set[Location]:
+    """Set what flags say, over what a file or an earlier run does, and tell where that is.
+
+    Raises:
+        SuiteError: a path that cannot be one, or as `_set`.
+    """
+    settings |= {key: value for key, value in flags.items() if key not in OF_RUNNERS}
+    if "url" in flags:
+        settings.setdefault("runner", ENDPOINT)
     # Paths absolute, so that --resume finds them from any folder.
     for key in ("model", "draft_model"):
         if key in flags:
@@ -53,44 +103,31 @@ def gather(
             settings[key] = model_of_flags(Path.cwd(), paths, shown_flag(key))
     if "workloads" in flags:
         settings["workloads"] = anchored_workloads(Path.cwd(), flags["workloads"])
-    where = "" if suite_file is None else str(suite_file)
     flagged: set[Location] = {(name,) for name in flags}
-    programs = {flag: kind for flag, kind in PROGRAM_FLAGS.items() if flag in flags}
-    for flag, kind in programs.items():
-        program = anchored_program(Path.cwd(), flags[flag], shown_flag(flag))
-        _set(settings, ("runners", kind, "program"), program, where)
-        flagged.add(("runners", kind, "program"))
-    given = [_runner_arg(text) for text in runner_args]
-    if any(name is not None for name, _, _ in given):
-        _check_names(given, make_suite(settings, where, flagged))
-    for name, option, values in given:
-        at = ("args", option) if name is None else ("runners", name, "args", option)
-        _set(settings, at, values, where)
-        flagged.add(at)
-    # Validated once before the defaults, which must be able to rely on the types.
-    checked = make_suite(settings, where, flagged)
-    _check_builds(checked, where)
-    runners = {name: _runner(name, checked) for name in _names(checked)}
-    for flag, kind in programs.items():
-        if kind not in runners:
+    for flag, (kind, key) in OF_RUNNERS.items():
+        if flag not in flags:
+            continue
+        value = flags[flag]
+        if flag in PROGRAM_FLAGS and flag != "url":
+            value = anchored_program(Path.cwd(), value, shown_flag(flag))
+        _set(settings, ("runners", kind, key), value, where)
+        if key == "program":
+            settings["runners"][kind].pop("url", None)
+        flagged.add(("runners", kind, key))
+    return flagged
+
+
+def _check_used(flags: Mapping[str, Any], runners: Mapping[str, Runner]) -> None:
+    """Refuse what is set of a runner that nothing uses.
+
+    Raises:
+        SuiteError: says which.
+    """
+    for flag, (kind, _) in OF_RUNNERS.items():
+        if flag in flags and kind not in runners:
             raise SuiteError(
                 f"{shown_flag(flag)} is for the runner {kind}, which nothing here uses"
             )
-    if base is None:
-        settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
-    suite = make_suite(settings, where, flagged)
-    # Of a file or a run whose methods a flag takes away, the draft lengths may stay.
-    of_file = base is None and "methods" not in flags and "draft_tokens" in checked.model_fields_set
-    if "draft_tokens" in flags or of_file:
-        _check_drafting(
-            suite, "--draft-tokens" if "draft_tokens" in flags else f"{where}: draft_tokens"
-        )
-    return suite, runners
-
-
-def _names(suite: Suite) -> list[str]:
-    """Every runner that a suite names, the suite's own first."""
-    return list(dict.fromkeys((*suite.runner, *(name for arm in suite.arm for name in arm.runner))))
 
 
 def _set(settings: dict[str, Any], at: Sequence[str], value: object, where: str) -> None:
@@ -110,52 +147,6 @@ def _set(settings: dict[str, Any], at: Sequence[str], value: object, where: str)
     table[at[-1]] = value
 
 
-def _check_names(given: Sequence[tuple[str | None, str, object]], suite: Suite) -> None:
-    """Refuse options for runners that nothing uses.
-
-    Raises:
-        SuiteError: says which.
-    """
-    names = _names(suite)
-    for name, option, _ in given:
-        if name is not None and name not in names:
-            raise SuiteError(
-                f"--runner-arg {name}:{option}: this sweep has no runner {shown(name)}; "
-                f"{known_names(name, names)}"
-            )
-
-
-def _check_drafting(suite: Suite, place: str) -> None:
-    """Refuse draft lengths where nothing drafts.
-
-    Raises:
-        SuiteError: says so.
-    """
-    if {*suite.methods, *(arm.method for arm in suite.arm)} <= {PLAIN}:
-        raise SuiteError(f"{place} goes with methods, and none is named")
-
-
-def _check_builds(suite: Suite, where: str) -> None:
-    """Refuse builds of no known kind, and names of one kind for builds of another.
-
-    Raises:
-        SuiteError: says which.
-    """
-    for name, build in suite.runners.items():
-        place = f"{where}: {place_of(('runners', name))}"
-        if build.runner not in KINDS:
-            if build.runner == name:
-                raise SuiteError(
-                    f"{place}, runner: field required: which of {', '.join(KINDS)} it is"
-                )
-            raise SuiteError(
-                f"{place}, runner: there is no {shown(build.runner)}; "
-                f"{known_names(build.runner, KINDS)}"
-            )
-        if name in KINDS and name != build.runner:
-            raise SuiteError(f"{place} is a build of {build.runner}: give it a name of its own")
-
-
 def _runner(name: str, suite: Suite) -> Runner:
     """A runner by the suite's own name for a build of it, or by its kind.
 
@@ -163,7 +154,7 @@ def _runner(name: str, suite: Suite) -> Runner:
         UsageError: there is neither.
     """
     if (build := suite.runners.get(name)) is not None:
-        return make_runner(build.runner, build.program)
+        return make_runner(build.runner, build.program, build.api_key_env)
     if name not in KINDS and suite.runners:
         known = [*suite.runners, *(kind for kind in KINDS if kind not in suite.runners)]
         raise UsageError(f"unknown runner {shown(name)}; {known_names(name, known)}")

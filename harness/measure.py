@@ -183,6 +183,7 @@ def _sample(
         ttft_s=round(seen.ttft_s, MICROSECONDS),
         decode_s=round(seen.decode_s, MICROSECONDS),
         first_burst_tokens=seen.first_burst_tokens,
+        first_burst_at_most=completion.first_burst_at_most,
         decode_rate=seen.decode_rate,
         tpot_s=None if seen.decode_rate is None else 1 / seen.decode_rate,
         bursts=tuple((round(burst.at - start, MICROSECONDS), burst.tokens) for burst in bursts),

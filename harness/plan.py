@@ -135,7 +135,7 @@ def make_plan(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf | None =
     if not plan.measured:
         _nothing_left(arms)
     check([(arm.runner, plan.spec(arm)) for arm in plan.measured], suite, runners)
-    if all(arm.is_plain for arm in plan.measured) and not all(arm.is_plain for arm in arms):
+    if all(arm.is_baseline for arm in plan.measured) and not all(arm.is_baseline for arm in arms):
         lines = left_out(arms)
         raise SuiteError("\n".join(["no way of speculating that was asked for can work", *lines]))
     return plan

@@ -15,7 +15,7 @@ from harness.machine.fingerprint import Machine
 from harness.models.facts import ModelFacts
 from harness.suite import Suite
 from runners.base.contract import OptionValue
-from runners.base.speculation import SyntheticAcceptance
+from runners.base.speculation import AS_SERVED, PLAIN, SyntheticAcceptance
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -27,12 +27,17 @@ class Record(BaseModel):
 
 
 class Arm(Record):
-    """One setting under test, compared with the plain arm named in `baseline`."""
+    """One setting under test, compared with the plain arm named in `baseline`.
+
+    A server that somebody else has started has one way of decoding, 'as-served', and is compared
+    with nothing of its own.
+    """
 
     id: str
     """Short, unique in the run and usable as a file name: 'none', 'ngram-mod-k4'."""
     runner: str
     model: str | None
+    """None where the runner reads no files; as served, what the server has nobody tells."""
     method: str
     draft_tokens: int | None
     draft_model: str | None = None
@@ -48,20 +53,28 @@ class Arm(Record):
     varied: tuple[str, ...] | None = None
     """Names of the options that tell arms apart and so belong in the label; None: all."""
     baseline: str
-    """The id of the plain arm with the same runner, model and shared options (itself if plain)."""
+    """The id of the plain arm with the same runner, model and shared options; itself if it is
+    plain, or as served."""
     counterpart: str | None = None
     """The id of the arm of the suite's first runner with the same model, method and draft tokens:
-    what this one is set beside. None of that runner's own arms, and where it has no such arm."""
+    what this one is set beside. As served is set beside plain. None of that runner's own arms, and
+    where it has no such arm."""
 
     @property
-    def is_plain(self) -> bool:
+    def is_baseline(self) -> bool:
+        """Plain, or as served: what others are held against, and what nothing is held against."""
         return self.id == self.baseline
+
+    @property
+    def as_served(self) -> bool:
+        """Of a server that somebody else has started."""
+        return self.method == AS_SERVED
 
     @property
     def label(self) -> str:
         """What a table calls it: 'ngram-mod k=4, cache-type-k=q8_0'."""
         name = self.method if self.draft_tokens is None else f"{self.method} k={self.draft_tokens}"
-        name = "plain" if self.method == "none" else name
+        name = {PLAIN: "plain", AS_SERVED: "as served"}.get(self.method, name)
         if self.synthetic is not None:
             name = f"{name} synthetic {self.synthetic.label}"
         shown = [
@@ -143,6 +156,9 @@ class Sample(Record):
     """From the first burst to the last one."""
     first_burst_tokens: int | None = None
     """Tokens of the first burst: they came with the prefill, so the decode rate leaves them out."""
+    first_burst_at_most: int | None = None
+    """The most tokens that the first burst may hold, where the tokens of the bursts are but equal
+    shares of all tokens; None where they are counted."""
     decode_rate: float | None = None
     """(output_tokens - first_burst_tokens) / decode_s; None for an answer of a single burst."""
     tpot_s: float | None = None

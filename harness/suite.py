@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -19,6 +20,8 @@ from pydantic import (
 from harness.packagings import TAGS, ModelSetting, Packagings
 from harness.suite_values import (
     argument,
+    check_url,
+    is_url,
     known_method,
     listed,
     named_once,
@@ -26,12 +29,15 @@ from harness.suite_values import (
     parse_synthetic,
     prompt_count,
     shown,
+    variable_name,
 )
 from runners.base.speculation import PLAIN, SyntheticAcceptance
 from runners.base.spelling import nearest
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of a suite and of a build: it becomes part of the names of files."""
+ENDPOINT = "endpoint"
+"""The runner that is attached to any server by its URL."""
 MOST_DRAFT_TOKENS = 512
 MOST_LINES = 3
 """Of one message: who mistook one key needs to read no more."""
@@ -69,9 +75,34 @@ class RunnerSpec(_Strict):
     """The kind: 'llama.cpp', … In a suite file it may be left away where NAME is one."""
     program: str | None = Field(default=None, min_length=1)
     """The binary, the Python of an environment or a whole command: a path, or a name to be found
-    on PATH. None: what is found here."""
+    on PATH; or the URL of a server that already runs, which a file may also give as `url`. None:
+    what is found here."""
+    api_key_env: str | None = None
+    """The name of the environment variable that holds a server's key. The key itself is in no
+    file."""
     args: Arguments = {}
     """Options for this runner alone, on top of the suite's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_is_the_program(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or "url" not in value:
+            return value
+        if "program" in value:
+            raise ValueError("url and program are one thing here: give one of them")
+        return {("program" if key == "url" else key): given for key, given in value.items()}
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _check_api_key_env(cls, value: object) -> object:
+        return None if value is None else variable_name(value)
+
+    @field_validator("program")
+    @classmethod
+    def _check_program(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and (info.data.get("runner") == ENDPOINT or is_url(value)):
+            check_url(value)
+        return value
 
 
 class ArmSpec(_Strict):
@@ -166,7 +197,7 @@ def make_suite(
         for fault in error.errors():
             at = _location(fault)
             from_flag = not where or any(at[:end] in flagged for end in range(1, len(at) + 1))
-            place = _flag(at) if from_flag else f"{where}: {place_of(at)}"
+            place = flag_of(at) if from_flag else f"{where}: {place_of(at)}"
             line = f"{place}: {_words(at, fault)}"
             lines.setdefault(place, " ".join(line.splitlines()))
         told = list(lines.values())
@@ -197,8 +228,17 @@ def shown_name(name: str) -> str:
     return name if re.fullmatch(NAME, name) else shown(name)
 
 
-PROGRAM_FLAGS = {"llama_server": "llama.cpp", "mlx": "mlx", "vllm": "vllm"}
-"""Flag that names a program -> the runner that it is a program of."""
+PROGRAM_FLAGS = {
+    "llama_server": "llama.cpp",
+    "mlx": "mlx",
+    "vllm": "vllm",
+    "ollama": "ollama",
+    "sglang": "sglang",
+    "tgi": "tgi",
+    "tensorrt_llm": "tensorrt-llm",
+    "url": ENDPOINT,
+}
+"""Flag that names a program, or where a server is -> the runner that it is for."""
 
 _FLAGS = {
     "methods": "--method",
@@ -215,12 +255,14 @@ def shown_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _flag(at: Location) -> str:
+def flag_of(at: Location) -> str:
     """('args', 'threads') -> '--runner-arg threads'."""
     name = str(at[0])
     if name == "runners" and len(at) > 1:
         if at[2:3] == ("args",):
             return f"--runner-arg {':'.join(str(part) for part in (at[1], *at[3:4]))}"
+        if at[2:3] == ("api_key_env",):
+            return shown_flag("api_key_env")
         return next((shown_flag(f) for f, kind in PROGRAM_FLAGS.items() if kind == at[1]), name)
     flag = _FLAGS.get(name, shown_flag(name))
     return f"{flag} {at[1]}" if name == "args" and len(at) > 1 else flag
@@ -230,7 +272,8 @@ def _words(at: Location, fault: Any) -> str:
     kind = fault["type"]
     if kind == "extra_forbidden":
         key = str(at[-1])
-        known = _table_of(at[:-1]).model_fields
+        table = _table_of(at[:-1])
+        known = (*table.model_fields, *(["url"] if table is RunnerSpec else []))
         near = nearest(key.replace("-", "_"), known, most=1)
         hint = near or f"known: {', '.join(known)}"
         return f"unknown key; {hint}"

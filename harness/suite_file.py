@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.suite import SuiteError, place_of
-from harness.suite_values import listed, shown
+from harness.suite_values import is_url, listed, shown
 from runners.base.packaging import packaging_of
 from workloads.prompts import names as packaged
 
@@ -109,20 +109,21 @@ def model_of_flags(folder: Path, paths: Sequence[str], flag: str) -> str | dict[
 
 
 def _with_anchored_program(folder: Path, build: object, place: str) -> object:
+    # A `url` is no path.
     if not (isinstance(build, dict) and isinstance(build.get("program"), str)):
         return build
     return {**build, "program": anchored_program(folder, build["program"], f"{place}, program")}
 
 
 def anchored_program(folder: Path, program: str, place: str) -> str:
-    """A path as an absolute one; a bare name as it is, to be looked up on PATH.
+    """A path as an absolute one; a bare name as it is, to be looked up on PATH, and so a URL.
 
     Of a command of several words, those that are paths to something become absolute.
 
     Raises:
         SuiteError: as `anchored_path`.
     """
-    if not _is_path(program):
+    if not _is_path(program) or is_url(program):
         return program
     whole = anchored_path(folder, program, place)
     if len(program.split()) == 1 or _exists(whole):

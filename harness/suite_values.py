@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import urllib.parse
 
-from runners.base.speculation import METHODS, SyntheticAcceptance, parts_of
+from runners.base.speculation import AS_SERVED, METHODS, SyntheticAcceptance, parts_of
 from runners.base.spelling import known_names
 
 
@@ -95,9 +96,57 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def variable_name(value: object) -> str:
+    """The name of an environment variable; what is none may be a key, and is not repeated.
+
+    Raises:
+        ValueError: it cannot be such a name.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", value):
+        raise ValueError(
+            "expected the name of the environment variable that holds the key, as in "
+            "OPENAI_API_KEY, and not the key itself"
+        )
+    return value
+
+
+def is_url(text: str) -> bool:
+    """Whether it begins as a URL does."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def check_url(text: str) -> None:
+    """See that a URL holds no secret: it is written into the files of a run.
+
+    Raises:
+        ValueError: it has a user, a password, or anything behind its path.
+    """
+    try:
+        parts = urllib.parse.urlsplit(text if is_url(text) else f"//{text}")
+    except ValueError:
+        raise ValueError("this is no valid URL") from None
+    if "@" in parts.netloc:
+        raise ValueError(
+            "a URL with a user or a password in it would stand in the files of the run: put the "
+            "key into an environment variable, and name that with --api-key-env (in a file, "
+            "api_key_env)"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError(
+            "a URL ends with its path here, as in http://localhost:8080/v1: what follows a ? or # "
+            "may be a key, and would stand in the files of the run; put a key into an environment "
+            "variable, and name that with --api-key-env (in a file, api_key_env)"
+        )
+
+
 def known_method(value: str) -> str:
     """A method or a chain of two, in the one order in which its parts are asked."""
     for part in value.split("+"):
+        if part == AS_SERVED:
+            raise ValueError(
+                f"{AS_SERVED!r} is no method to choose: a server that already runs (--url) has it "
+                "by itself, and nothing else"
+            )
         if part not in METHODS:
             raise ValueError(f"unknown method {shown(part)}; {known_names(part, METHODS)}")
     return "+".join(parts_of(value))

@@ -22,14 +22,16 @@ KINDS: dict[str, Callable[[str | None], Runner]] = {
 """Name -> what makes the runner of one program (a binary, a command); None: what is found here."""
 
 
-def make_runner(kind: str, program: str | None = None) -> Runner:
-    """The runner of this kind.
+def make_runner(kind: str, program: str | None = None, api_key_env: str | None = None) -> Runner:
+    """The runner of this kind; `api_key_env` names the variable with the key of an endpoint.
 
     Raises:
-        UsageError: there is no such kind, or it has no programs to choose from.
+        UsageError: there is no such kind, or it has no programs to choose from, or no key.
     """
     if kind not in KINDS:
         raise UsageError(f"unknown runner {kind!r}; {known_names(kind, KINDS)}")
+    if api_key_env is not None:
+        raise UsageError(f"the runner {kind} takes no key")
     return KINDS[kind](program)
 
 

@@ -150,7 +150,7 @@ def compare_runners(
     }
     found = []
     for group in groups:
-        if not group.reference.trial.arm.is_plain:
+        if not group.reference.trial.arm.is_baseline:
             continue
         bests = [winners.get(_place(row.trial), row.trial) for row in group.rows]
         first = samples.get(_place(bests[0]), ())
@@ -164,7 +164,7 @@ def compare_runners(
             Comparison(
                 plain=group,
                 bests=()
-                if all(best.arm.is_plain for best in bests)
+                if all(best.arm.is_baseline for best in bests)
                 else (
                     Best(bests[0], None),
                     *(
@@ -259,7 +259,7 @@ def _text(run: RunData, probes: Probes, pair: _Pair, counts: PromptCounts) -> Lo
         return not_comparable(OTHER_PROMPTS)
     if all(other is None for _, other in pairs(pair.samples, pair.others)):
         return not_comparable(f"no answer of {reference.runner} to the same prompt and round")
-    if not arm.is_plain:
+    if not arm.is_baseline:
         probes = replace(probes, unchosen=ONLY_PLAIN)
     elif not counts.compared:
         probes = replace(probes, unchosen=UNKNOWN_PROMPTS)

@@ -170,7 +170,7 @@ def _summarise_trial(run: RunData, probes: Probes, trial: _Trial) -> TrialSummar
     row = replace(
         row,
         decode_rate=decode_rate,
-        speedup=None if arm.is_plain else geometric_mean_estimate(ratios(ok, trial.plain)),
+        speedup=None if arm.is_baseline else geometric_mean_estimate(ratios(ok, trial.plain)),
         speculating=speculating,
         ttft_s=median([s.ttft_s for s in ok if s.ttft_s is not None]),
         prefill_rate=median(_prefill_rates(ok)),
@@ -199,7 +199,7 @@ def _lossless(run: RunData, probes: Probes, trial: _Trial) -> Lossless:
         return not_comparable(VOID)
     return compare(
         trial.ok,
-        _round_before(trial.ok) if trial.arm.is_plain else trial.plain,
+        _round_before(trial.ok) if trial.arm.is_baseline else trial.plain,
         temperature=run.manifest.suite.temperature,
         probes=probes,
     )
@@ -234,13 +234,13 @@ def _notes(row: TrialSummary, trial: _Trial) -> tuple[str, ...]:
     notes += _doubts_of_the_runner(trial)
     if row.decode_rate is None:
         notes.append(_without_rate(ok))
-    elif not row.arm.is_plain and row.speedup is None:
+    elif not row.arm.is_baseline and row.speedup is None:
         notes.append("no plain sample of the same round and prompt to compare with")
     if row.speculating.found_nothing:
         notes.append(f"drafted nothing in {_requests(len(ok))}: this text has nothing to look up")
     if row.speculating.acceptance_rate == 0 and row.arm.synthetic is None:
         notes.append("every drafted token was rejected")
-    if row.arm.is_plain and row.lossless.verdict in (Verdict.DIFFERENT, Verdict.NEAR_TIE):
+    if row.arm.is_baseline and row.lossless.verdict in (Verdict.DIFFERENT, Verdict.NEAR_TIE):
         notes.append(
             f"plain decoding does not repeat itself: {row.lossless.differing} of "
             f"{row.lossless.compared} answers differ from the round before"

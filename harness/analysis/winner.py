@@ -65,13 +65,13 @@ def find_winners(run: RunData, rows: Sequence[TrialSummary]) -> tuple[Contest, .
                 row
                 for row in rows
                 if row.arm.baseline == plain.arm.id
-                and not row.arm.is_plain
+                and not row.arm.is_baseline
                 and row.arm.synthetic is None
                 and (row.workload, row.max_tokens) == (plain.workload, plain.max_tokens)
             ],
         )
         for plain in rows
-        if plain.arm.is_plain
+        if plain.arm.is_baseline
     )
 
 

@@ -69,7 +69,7 @@ def _table(plan: Plan) -> Table:
     for heading in ("arm", "setting", "compared with"):
         table.add_column(heading, overflow="fold")
     for arm in plan.arms:
-        baseline = "" if arm.is_plain else arm.baseline
+        baseline = "" if arm.is_baseline else arm.baseline
         if arm.impossible is not None:
             baseline = "never: it cannot work"
         table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))

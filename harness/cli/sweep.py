@@ -25,9 +25,10 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         list[str] | None,
         typer.Option(
             metavar="NAME[,NAME]",
-            help="llama.cpp (the default), llama-cpp-python, vllm, mlx, mock, or a build that the "
-            "suite file names. Several are measured over the same prompts in one sweep, and set "
-            "beside the first.",
+            help="llama.cpp (the default), llama-cpp-python, vllm, mlx, ollama, openvino, sglang, "
+            "tgi, tensorrt-llm, endpoint (a server that already runs, at --url), mock, or a build "
+            "that the suite file names. Several are measured over the same prompts in one sweep, "
+            "and set beside the first.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -54,6 +55,61 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="COMMAND",
             help="vLLM: a `vllm` on PATH or at a path, the Python of an environment that has it, "
             "or a whole command in quotes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    ollama: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="For --runner ollama: an `ollama` to start, or the URL of one that runs, as "
+            "in http://localhost:11434. Default: the one on PATH.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    sglang: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="For --runner sglang: the Python of an environment that has it, or a whole "
+            "command in quotes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    tgi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="For --runner tgi: a `text-generation-launcher` on PATH or at a path, or a whole "
+            "command in quotes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    tensorrt_llm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="For --runner tensorrt-llm: a `trtllm-serve` on PATH or at a path, or a whole "
+            "command in quotes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A server that already runs and speaks OpenAI's API, as in "
+            "http://localhost:8080/v1: it is measured as it was started. Alone it is the whole "
+            "sweep; with --runner llama.cpp,endpoint it is set beside another runner.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable that holds the key for --url: its name, as in "
+            "OPENAI_API_KEY, never the key itself, so that no file of the run holds it.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -222,6 +278,8 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
 
       bench sweep --runner llama.cpp,vllm,mlx --model qwen.gguf --model Qwen3-8B
 
+      bench sweep --url http://localhost:8080/v1
+
       bench sweep suite.toml --repeats 5 --dry-run
     """
     flags = {
@@ -229,6 +287,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "llama_server": llama_server,
         "mlx": mlx,
         "vllm": vllm,
+        "ollama": ollama,
+        "sglang": sglang,
+        "tgi": tgi,
+        "tensorrt_llm": tensorrt_llm,
+        "url": url,
+        "api_key_env": api_key_env,
         "model": _paths(model),
         "draft_model": _paths(draft_model),
         "methods": _joined(method),

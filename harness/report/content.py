@@ -183,12 +183,12 @@ def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
     lossless = Counter(
         row.lossless.reason
         for row in measured
-        if row.lossless.reason is not None and not row.arm.is_plain
+        if row.lossless.reason is not None and not row.arm.is_baseline
     )
     unprobed = Counter(
         row.lossless.unprobed_reason
         for row in measured
-        if row.lossless.unprobed_reason is not None and not row.arm.is_plain
+        if row.lossless.unprobed_reason is not None and not row.arm.is_baseline
     )
     return (
         *(f"No ceiling for {_rows(count)}: {reason}." for reason, count in ceilings.items()),

@@ -116,7 +116,7 @@ class _Entry:
 def _draw_plain(axes: Axes, rows: Sequence[TrialSummary]) -> list[_Entry]:
     """A horizontal line for each plain arm, with its interval as a band."""
     entries = []
-    plains = [row for row in rows if row.arm.is_plain and row.decode_rate is not None]
+    plains = [row for row in rows if row.arm.is_baseline and row.decode_rate is not None]
     for row, dashes in zip(plains, itertools.cycle(("--", ":", "-."))):
         if row.decode_rate is None:
             continue

@@ -113,7 +113,9 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             **_place(rows),
             Column("samples"): lambda row: f"{row.ok} of {row.ok + row.failed}",
             Column("pairs"): lambda row: known(row.speedup, lambda speedup: str(speedup.count)),
-            DIFFERING: lambda row: numbers.UNKNOWN if row.arm.is_plain else differing(row.lossless),
+            DIFFERING: lambda row: (
+                numbers.UNKNOWN if row.arm.is_baseline else differing(row.lossless)
+            ),
             DRAFTED: lambda row: of_drafts(row, row.speculating.drafted_per_step, numbers.length),
             Column("accepted at 1, 2, …", "left"): lambda row: of_drafts(
                 row, row.speculating.accepted_per_position, _positions
@@ -123,7 +125,7 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             Column("peak memory"): lambda row: exposed(row.peak_memory, numbers.size),
         },
     )
-    differ = any(row.lossless.differing and not row.arm.is_plain for row in measured)
+    differ = any(row.lossless.differing and not row.arm.is_baseline for row in measured)
     return table if differ else table.without([DIFFERING])
 
 
@@ -175,13 +177,13 @@ def _table(rows: Sequence[TrialSummary], cells: dict[Column, Cell]) -> Table:
 
 
 def _speedup(row: TrialSummary) -> str:
-    return "reference" if row.arm.is_plain else known(row.speedup, numbers.speedup)
+    return "reference" if row.arm.is_baseline else known(row.speedup, numbers.speedup)
 
 
 def _lossless(row: TrialSummary) -> str:
     """'identical', 'near-tie at 36 (0.03)', 'differs at 36 (margin 1.9)' or '(not probed)'."""
     found = row.lossless
-    if row.arm.is_plain:
+    if row.arm.is_baseline:
         return "reference"
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
         return f"near-tie at {found.decisive} ({margin_words(found.margin)})"

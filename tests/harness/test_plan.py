@@ -107,7 +107,7 @@ def test_arms_of_their_own() -> None:
         "other-none-threads=2",
         "other-ngram-mod-k3-threads=2",
     ]
-    assert [arm.baseline for arm in plan.arms if not arm.is_plain] == [
+    assert [arm.baseline for arm in plan.arms if not arm.is_baseline] == [
         "target-none-threads=1",
         "other-none-threads=2",
     ]

@@ -135,7 +135,7 @@ async def test_a_forged_answer_is_found_out(tmp_path: Path) -> None:
     assert probe.top is not None
     assert len(probe.top) == COUNT
     assert plain.tokens[5] in dict(probe.top)
-    row = next(row for row in summarise(run) if not row.arm.is_plain)
+    row = next(row for row in summarise(run) if not row.arm.is_baseline)
     assert row.lossless.verdict is Verdict.DIFFERENT
     assert row.lossless.decisive == 5
     assert row.lossless.margin is not None

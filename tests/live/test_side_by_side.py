@@ -165,7 +165,7 @@ def test_draft_models_are_accepted_alike(swept: Swept) -> None:
 
 
 def test_every_answer_is_plains(swept: Swept) -> None:
-    measured = [row for row in swept.report.rows if row.failure is None and not row.arm.is_plain]
+    measured = [row for row in swept.report.rows if row.failure is None and not row.arm.is_baseline]
     assert len(measured) == 2 * (3 + 2 * 5)
     assert {row.lossless.verdict for row in measured} <= {Verdict.IDENTICAL, Verdict.NEAR_TIE}
 
