@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from runners.base.contract import Runner, UsageError
 from runners.base.spelling import known_names
+from runners.endpoint.runner import Endpoint
 from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
 from runners.mlx.choose import mlx
@@ -17,9 +18,11 @@ KINDS: dict[str, Callable[[str | None], Runner]] = {
     "llama-cpp-python": lambda program: _without_program(LlamaCppPython(), program),
     "mlx": mlx,
     "vllm": Vllm,
+    "endpoint": Endpoint,
     "mock": lambda program: _without_program(MockRunner(), program),
 }
-"""Name -> what makes the runner of one program (a binary, a command); None: what is found here."""
+"""Name -> what makes the runner of one program (a binary, a command, a URL); None: what is found
+here."""
 
 
 def make_runner(kind: str, program: str | None = None, api_key_env: str | None = None) -> Runner:
@@ -30,9 +33,11 @@ def make_runner(kind: str, program: str | None = None, api_key_env: str | None =
     """
     if kind not in KINDS:
         raise UsageError(f"unknown runner {kind!r}; {known_names(kind, KINDS)}")
-    if api_key_env is not None:
+    if api_key_env is None:
+        return KINDS[kind](program)
+    if kind != "endpoint":
         raise UsageError(f"the runner {kind} takes no key")
-    return KINDS[kind](program)
+    return Endpoint(program, api_key_env)
 
 
 def _without_program(runner: Runner, program: str | None) -> Runner:
