@@ -196,7 +196,7 @@ class LlamaCppServer:
         if reply.status != 200:
             text = reply.body[:300].decode(errors="replace")
             raise RequestError(f"/completion failed with HTTP {reply.status}: {text}")
-        return _likeliest(reply.body, count)
+        return likeliest(reply.body, count)
 
     async def review(self) -> Review:
         deadline = asyncio.get_running_loop().time() + LOGGED_S
@@ -229,7 +229,7 @@ class LlamaCppServer:
         return log_tail(self._log)
 
 
-def _likeliest(body: bytes, count: int) -> tuple[NextToken, ...] | None:
+def likeliest(body: bytes, count: int) -> tuple[NextToken, ...] | None:
     """What /completion says of its one token's place; None where the build does not say."""
     try:
         first = json.loads(body)["completion_probabilities"][0]["top_logprobs"]

@@ -11,7 +11,7 @@ import pytest
 from runners.base.contract import Completion, Counters, LaunchSpec, NextToken, RunnerError
 from runners.base.process import Process
 from runners.llama_cpp import server as server_module
-from runners.llama_cpp.server import LlamaCppServer, _likeliest
+from runners.llama_cpp.server import LlamaCppServer, likeliest
 
 
 class Told(LlamaCppServer):
@@ -84,9 +84,9 @@ async def test_draft_limit(tmp_path: Path) -> None:
     assert (await Told(log, counters).review()).draft_limit == 2
 
 
-def test_likeliest_tokens() -> None:
+def testlikeliest_tokens() -> None:
     top = [{"id": 5, "logprob": -2.0}, {"id": 7, "logprob": -0.5}, {"id": 6, "logprob": -3}]
     body = json.dumps({"completion_probabilities": [{"top_logprobs": top}]}).encode()
-    assert _likeliest(body, 2) == (NextToken(7, -0.5), NextToken(5, -2.0))
+    assert likeliest(body, 2) == (NextToken(7, -0.5), NextToken(5, -2.0))
     for other in (b"{}", b"", b"[]", b'{"completion_probabilities": []}', b"\xff"):
-        assert _likeliest(other, 2) is None
+        assert likeliest(other, 2) is None
