@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
+from runners.base.help import Flag
 from runners.base.model_files import model_folder
 from runners.base.option_text import switch
 from runners.base.spelling import nearest
 from runners.vllm.build import Build
-from runners.vllm.help import Flag
 from runners.vllm.methods import CONFIG, KEYS, config_of, key_of
 from runners.vllm.methods import OURS as OUR_KEYS
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import functools
-import json
-import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from runners.base.contract import Missing, RunnerError, UsageError
-from runners.base.kept import keep, read_kept
-from runners.base.process import describe_exit
-from runners.base.question import ask, describe_child
-from runners.vllm.command import ADVICE, Command, command_of
-from runners.vllm.help import Flag, Help, parse_help
-
-_LOG = logging.getLogger(__name__)
+from runners.base.asked import UNKNOWN, asked_help, asked_version
+from runners.base.command import Command
+from runners.base.contract import Missing, RunnerError
+from runners.base.help import Help
+from runners.base.question import describe_child
+from runners.vllm.command import ADVICE, command_of
+from runners.vllm.help import parse_help
 
 ABOUT = Path(__file__).with_name("about.py")
 CACHE = "vllm"
 """Where its help is kept."""
-SCHEMA = 1
-ASKING_S = 300.0
-"""Limit for its help: it imports PyTorch and half of vLLM first, from a cold disk perhaps."""
 ABOUT_S = 60.0
 HELPS = ("--help=all", "--help")
 """The first since 0.11 (October 2025), when the second began to list groups only. Before, it
@@ -67,7 +61,15 @@ def _describe(command: Command) -> Build | Missing:
     try:
         about = _about(command)
         words = (*command.words, *about.server) if command.is_python else command.words
-        return Build(words, about.version, about.cpu, about.suffix, _help(words, about.version))
+        found = asked_help(
+            words,
+            version=about.version,
+            questions=HELPS,
+            read=parse_help,
+            cache=CACHE,
+            env=environment(),
+        )
+        return Build(words, about.version, about.cpu, about.suffix, found)
     except RunnerError as error:
         return Missing(f"{' '.join(command.words)} cannot be used as vLLM: {error}", ADVICE)
 
@@ -105,62 +107,8 @@ def _about(command: Command) -> _About:
 
 def _version(command: Command) -> str:
     if command.words[-1] != "serve":
-        return "of unknown version"
-    answer = ask([*command.words[:-1], "--version"], env=environment(), timeout_s=ASKING_S)
-    lines = answer.out.strip().splitlines()
-    return lines[-1][:60] if answer.returncode == 0 and lines else "of unknown version"
-
-
-def _help(words: tuple[str, ...], version: str) -> Help:
-    """Its flags; of the same program in the same version, from the cache.
-
-    Raises:
-        RunnerError: it does not tell them.
-    """
-    try:
-        changed = Path(words[0]).stat().st_mtime_ns
-    except OSError:
-        changed = 0
-    stamp = json.dumps([SCHEMA, words, version, changed])
-    if (kept := read_kept(CACHE, stamp)) is not None and (read := _read(kept)) is not None:
-        return read
-    found = _ask_help(words)
-    keep(CACHE, stamp, json.dumps([asdict(flag) for flag in found.flags]))
-    return found
-
-
-def _ask_help(words: tuple[str, ...]) -> Help:
-    _LOG.info("asking %s what it can do, once: that takes it half a minute", words[0])
-    reason = ""
-    for question in HELPS:
-        answer = ask([*words, question], env=environment(), timeout_s=ASKING_S)
-        if answer.returncode == 0:
-            try:
-                return parse_help(answer.out)
-            except UsageError as error:
-                reason = reason or str(error)
-                continue
-        last = (answer.errors.strip() or answer.out.strip()).splitlines()[-1:]
-        reason = ": ".join([f"{question} {describe_exit(answer.returncode)}", *last])[:300]
-    raise RunnerError(reason)
-
-
-def _read(said: str) -> Help | None:
-    """A kept answer; None where it is damaged."""
-    try:
-        return Help(
-            tuple(
-                Flag(
-                    str(flag["name"]),
-                    tuple(map(str, flag["spellings"])),
-                    None if flag["negative"] is None else str(flag["negative"]),
-                    str(flag["value"]),
-                )
-                for flag in json.loads(said)
-            )
-        )
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
+        return UNKNOWN
+    return asked_version([*command.words[:-1], "--version"], environment())
 
 
 def kept_variables() -> dict[str, str]:

@@ -2,85 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-
-from runners.base.contract import UsageError
+from runners.base.help import Help, parse_flags
 
 CORE = frozenset({"max-model-len", "served-model-name", "host", "port"})
 """Flags that every vLLM server has."""
-
-_LINE = re.compile(r"  (-\S.*?)(?:\s{2,}.*)?$")
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag: `name` is its first long spelling, without dashes."""
-
-    name: str
-    spellings: tuple[str, ...]
-    """All of them without dashes, those that switch it off not among them."""
-    negative: str | None
-    """The spelling that switches it off, with its dashes."""
-    value: str
-    """How the help calls its value, such as 'N' or '{a,b}'; '' for a switch."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """What the value can be, where the help lists it."""
-        listed = re.fullmatch(r"\{(.*)\}|\[(.*)\]", self.value)
-        if listed is None or "," not in self.value:
-            return ()
-        return tuple(
-            choice for part in (listed[1] or listed[2]).split(",") if (choice := part.strip(" '\""))
-        )
-
-
-@dataclass(frozen=True)
-class Help:
-    """The flags that a build takes."""
-
-    flags: tuple[Flag, ...]
-
-    def flag(self, spelling: str) -> Flag | None:
-        """The flag of a spelling without its dashes."""
-        return self._index.get(spelling)
-
-    def has(self, spelling: str) -> bool:
-        return spelling in self._index
-
-    @cached_property
-    def _index(self) -> Mapping[str, Flag]:
-        return {text: flag for flag in reversed(self.flags) for text in flag.spellings}
 
 
 def parse_help(text: str) -> Help:
     """The flags of `vllm serve --help=all`.
 
-    argparse begins the line of each with two spaces, and repeats its value after every spelling:
-    '  --config CONFIG, -c CONFIG   Read …'.
-
     Raises:
         UsageError: this is not the help of a vLLM server.
     """
-    found = [_flag(match[1]) for line in text.splitlines() if (match := _LINE.match(line))]
-    flags = tuple(flag for flag in found if flag is not None)
-    if not {flag.name for flag in flags} >= CORE:
-        raise UsageError("its --help lists none of a vLLM server's flags")
-    return Help(flags)
-
-
-def _flag(text: str) -> Flag | None:
-    parts = [part.split(" ", 1) for part in re.split(r", (?=-)", text)]
-    spellings = [part[0] for part in parts]
-    values = [part[1].strip() for part in parts if len(part) > 1]
-    long = [spelling for spelling in spellings if spelling.startswith("--")]
-    if not long:
-        return None
-    off = [s for s in long if s.startswith("--no-") and f"--{s.removeprefix('--no-')}" in long]
-    kept = [spelling.lstrip("-") for spelling in (*long, *spellings) if spelling not in off]
-    if not kept:
-        return None
-    return Flag(kept[0], tuple(dict.fromkeys(kept)), off[0] if off else None, (values or [""])[0])
+    return parse_flags(text, core=CORE, whose="vLLM")

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runners.base.command import Command
 from runners.base.contract import Missing
 from runners.vllm import command
-from runners.vllm.command import Command, command_of
+from runners.vllm.command import command_of
 
 
 def program(path: Path, text: str = "#!/bin/sh\n") -> str:

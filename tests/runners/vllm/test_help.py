@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.base.contract import UsageError
-from runners.vllm.help import Flag, parse_help
+from runners.base.help import Flag
+from runners.vllm.help import parse_help
 from tests.runners.vllm.builds import help_text
 
 
