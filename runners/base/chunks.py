@@ -8,8 +8,8 @@ from collections.abc import Sequence
 def spread(texts: Sequence[str], tokens: int) -> tuple[int, ...]:
     """How many of the `tokens` each chunk is taken to hold; the sum is `tokens`.
 
-    One each where there are as many chunks as tokens. Otherwise by length of text, at least one in
-    the first chunk: chunks of a runner can hold several tokens, and parts of one.
+    One in each chunk as far as they go round, and the first is never without; what is left over
+    goes by length of text. Chunks of a runner can hold several tokens, and parts of one.
 
     Raises:
         ValueError: tokens without a chunk.
@@ -18,19 +18,22 @@ def spread(texts: Sequence[str], tokens: int) -> tuple[int, ...]:
         if tokens:
             raise ValueError(f"{tokens} tokens came in no chunk")
         return ()
-    if len(texts) == tokens:
-        return (1,) * tokens
-    whole = sum(map(len, texts))
-    if not whole:
-        return (tokens, *(0 for _ in texts[1:]))
-    shares, seen, given = [], 0, 0
-    for text in texts:
-        seen += len(text)
-        # To the nearest, halves up; so far, so that roundings do not add up.
-        until = max((2 * tokens * seen + whole) // (2 * whole), min(tokens, 1))
+    if (over := tokens - len(texts)) >= 0:
+        return tuple(1 + share for share in _by_length(texts, over))
+    first = min(tokens, 1)
+    return (first, *_by_length(texts[1:], tokens - first))
+
+
+def _by_length(texts: Sequence[str], tokens: int) -> list[int]:
+    lengths = [len(text) for text in texts] if any(texts) else [1] * len(texts)
+    whole, seen, given, shares = sum(lengths), 0, 0, []
+    for length in lengths:
+        seen += length
+        # To the nearest, halves up; of all so far, so that roundings do not add up.
+        until = (2 * tokens * seen + whole) // (2 * whole)
         shares.append(until - given)
         given = until
-    return tuple(shares)
+    return shares
 
 
 def most_in_first(chunks: int, tokens: int) -> int | None:

@@ -18,11 +18,13 @@ async def start_on_free_port(
     env: Mapping[str, str],
     is_ready: Callable[[Process, int], Awaitable[bool]],
     grace_s: float = 5.0,
+    keep_output: bool = False,
 ) -> tuple[Process, str]:
     """Start a command on a port that it is told, and wait until it is ready; with its address.
 
     `argv` makes the command of a port. `is_ready` waits, and is False where another program has
-    the port: the next one is then tried, with an empty log.
+    the port: the next one is then tried, with an empty log. `keep_output` is for servers that log
+    to standard output: it goes to `log` too.
 
     Raises:
         StartError: what `is_ready` raises, or every port was taken. Nothing is left running.
@@ -30,7 +32,7 @@ async def start_on_free_port(
     for _ in range(PORTS_TRIED):
         port = free_port()
         process = await Process.start(argv(port), log=log, env=env, grace_s=grace_s)
-        process.stop_listening()
+        process.stop_listening(keep=keep_output)
         try:
             if await is_ready(process, port):
                 return process, f"http://127.0.0.1:{port}"

@@ -67,6 +67,8 @@ class Process:
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read())
         self._listening = True
+        self._keeping = False
+        self._gone_at: float | None = None
         self.pid = 0
 
     @classmethod
@@ -118,6 +120,9 @@ class Process:
         assert stdout is not None
         rest = b""
         while data := await stdout.read(LONGEST_LINE):
+            if self._keeping:
+                with contextlib.suppress(OSError), self._log.open("ab") as log:
+                    log.write(data)
             if not self._listening:
                 continue
             *lines, rest = (rest + data).split(b"\n")
@@ -157,14 +162,22 @@ class Process:
             with contextlib.suppress(ValueError, LookupError, TypeError):
                 return str(json.loads(line)["listening"])
 
-    def stop_listening(self) -> None:
-        """From now on throw the command's standard output away."""
+    def stop_listening(self, *, keep: bool = False) -> None:
+        """From now on throw the command's standard output away, or `keep` it in the log."""
         self._listening = False
+        self._keeping = keep
 
     def ended(self) -> str | None:
         """How the command ended, in words; None while it runs."""
         code = self._supervisor.returncode
-        return None if code is None else describe_exit(code)
+        if code is None:
+            return None
+        if self._keeping and not self._reader.done():
+            # Its last words are on their way to the log; a process that got away may hold the pipe.
+            self._gone_at = self._gone_at or time.monotonic()
+            if time.monotonic() < self._gone_at + DYING_S:
+                return None
+        return describe_exit(code)
 
     async def explain(self, error: RequestError) -> RequestError:
         """The error of a lost connection, with how the command ended if that is the reason."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,8 @@ class Detected:
     models: tuple[str, ...]
     """Names under which it serves models; none where it does not list them."""
     speculates: str | None = None
-    """What it says of its way of speculating; None: nothing."""
+    """What it tells of speculating, to follow 'it says that it speculates': 'by EAGLE'; None:
+    nothing."""
 
     @property
     def words(self) -> str:
@@ -55,8 +57,9 @@ def _tgi(said: Said) -> str | None:
 
 
 def _lm_studio(said: Said) -> str | None:
-    models = said.get("data") or []
-    return "" if models and "compatibility_type" in models[0] else None
+    models = said.get("data")
+    first = models[0] if isinstance(models, list) and models else None
+    return "" if isinstance(first, dict) and "compatibility_type" in first else None
 
 
 def _ollama(said: Said) -> str | None:
@@ -64,17 +67,18 @@ def _ollama(said: Said) -> str | None:
 
 
 SGLANG = ("/server_info", "/get_server_info")
-PAGES: Mapping[str, tuple[tuple[str, Callable[[Said], str | None]], ...]] = {
-    "/props": (("llama-server", _llama_server),),
-    **dict.fromkeys(SGLANG, (("sglang", _sglang),)),
-    "/info": (("tgi", _tgi),),
-    "/api/v0/models": (("lm-studio", _lm_studio),),
-    "/api/version": (("ollama", _ollama),),
+PAGES: Mapping[str, tuple[str, Callable[[Said], str | None]]] = {
+    "/props": ("llama-server", _llama_server),
+    **dict.fromkeys(SGLANG, ("sglang", _sglang)),
+    "/info": ("tgi", _tgi),
+    "/api/v0/models": ("lm-studio", _lm_studio),
+    "/api/version": ("ollama", _ollama),
 }
-"""Page on the server's root -> kinds that have it, and what reads the version off it ('' if it does
-not stand there); None: it is another's page."""
+"""Page on the server's root -> the kind that has it, and what reads the version off it: '' if it
+does not stand there, None if it is another's page."""
 
 VERSION = "/version"
+SLOTS = "/slots"
 METRICS = {
     "/metrics": (
         ("vllm:", "vllm"),
@@ -101,71 +105,93 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     Raises:
         RequestError: it cannot be reached, or refuses the key.
     """
-    listed = await fetch(f"{url.api}/models", timeout_s=LOOK_S, headers=headers)
-    if listed.status in (401, 403):
-        secret = headers.get("Authorization", "").rpartition(" ")[2]
-        said = message_of(listed.body, secret)
-        raise RequestError(
-            f"HTTP {listed.status}: {said} ({'the key' if secret else 'no key'} was sent; "
-            "--api-key-env names the environment variable that holds it)",
-            status=listed.status,
-        )
-    paths = [*PAGES, VERSION, *METRICS]
-    replies = await asyncio.gather(*(_ask(url, path, headers) for path in paths))
-    pages = dict(zip(paths, replies, strict=True))
-    models = _object(listed).get("data")
-    entries = [entry for entry in models or () if isinstance(entry, dict)][:MOST_MODELS]
-    kind, version = _recognise(pages, entries, listed.software)
-    told = (_object(pages[path]).get("speculative_algorithm") for path in SGLANG)
-    speculates = next((str(each)[:LONGEST_VERSION] for each in told if each), None)
+    paths = [*PAGES, VERSION, SLOTS, *METRICS]
+    models, *replies = await asyncio.gather(
+        _ask(f"{url.api}/models", headers), *(_ask(url.root + path, headers) for path in paths)
+    )
+    if isinstance(models, RequestError) and all(isinstance(r, RequestError) for r in replies):
+        raise models
+    if isinstance(models, Reply) and models.status in (401, 403):
+        raise _refused(models, headers)
+    pages = {path: _json(reply) for path, reply in zip(paths, replies, strict=True)}
+    texts = {path: _body(reply) for path, reply in zip(paths, replies, strict=True)}
+    listed = _object(_json(models)).get("data")
+    entries = [entry for entry in listed or () if isinstance(entry, dict)][:MOST_MODELS]
+    kind, version = _recognise(pages, texts)
+    if kind is GENERIC:
+        kind = _by_models(entries, models.software if isinstance(models, Reply) else "")
     names = tuple(str(entry["id"]) for entry in entries if entry.get("id"))
-    return Detected(kind, version, names, speculates)
+    return Detected(kind, version, names, _speculates(pages))
 
 
-async def _ask(url: Url, path: str, headers: Mapping[str, str]) -> Reply | None:
+async def _ask(address: str, headers: Mapping[str, str]) -> Reply | RequestError:
     try:
-        return await fetch(url.root + path, timeout_s=LOOK_S, headers=headers)
-    except RequestError:
-        return None
+        return await fetch(address, timeout_s=LOOK_S, headers=headers)
+    except RequestError as error:
+        return error
 
 
-def _recognise(
-    pages: Mapping[str, Reply | None], models: list[dict[str, Any]], software: str
-) -> tuple[Kind, str | None]:
-    for path, readers in PAGES.items():
+def _refused(reply: Reply, headers: Mapping[str, str]) -> RequestError:
+    secret = headers.get("Authorization", "").rpartition(" ")[2]
+    return RequestError(
+        f"HTTP {reply.status}: {message_of(reply.body, secret)} "
+        f"({'the key' if secret else 'no key'} was sent; --api-key-env names the environment "
+        "variable that holds it)",
+        status=reply.status,
+    )
+
+
+def _recognise(pages: Mapping[str, object], texts: Mapping[str, str]) -> tuple[Kind, str | None]:
+    """By what stands on pages that only one kind has."""
+    for path, (name, read) in PAGES.items():
         said = _object(pages[path])
-        for name, read in readers:
-            if said and (version := read(said)) is not None:
-                return KINDS[name], version or None
+        if said and (version := read(said)) is not None:
+            return KINDS[name], version or None
     told = _text(_object(pages[VERSION]), "version") or None
     for path, prefixes in METRICS.items():
-        reply = pages[path]
-        page = "" if reply is None or reply.status != 200 else reply.body.decode(errors="replace")
         for prefix, name in prefixes:
-            if re.search(rf"^(?:# (?:TYPE|HELP) )?{re.escape(prefix)}", page, re.MULTILINE):
+            if re.search(rf"^(?:# (?:TYPE|HELP) )?{re.escape(prefix)}", texts[path], re.MULTILINE):
                 return KINDS[name], told
+    return GENERIC, told
+
+
+def _by_models(models: Sequence[Mapping[str, Any]], software: str) -> Kind:
+    """By how it lists its models."""
     owners = {str(model.get("owned_by")) for model in models}
     for owner, name in OWNERS.items():
         if owner in owners:
-            return KINDS[name], told
-    # mlx-lm's server is made of Python's own, and says of models only these three things.
-    if (
-        software.startswith("BaseHTTP/")
-        and models
-        and set(models[0]) == {"id", "object", "created"}
-    ):
-        return KINDS["mlx-lm"], None
-    return GENERIC, None
+            return KINDS[name]
+    # mlx-lm's server is made of Python's own, and says only these three things of a model.
+    bare = bool(models) and set(models[0]) == {"id", "object", "created"}
+    return KINDS["mlx-lm"] if bare and software.startswith("BaseHTTP/") else GENERIC
 
 
-def _object(reply: Reply | None) -> dict[str, Any]:
-    """The JSON object of an answer; empty if it is none."""
-    if reply is None or reply.status != 200:
-        return {}
-    try:
-        said = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return {}
+def _speculates(pages: Mapping[str, object]) -> str | None:
+    told = (_object(pages[path]).get("speculative_algorithm") for path in SGLANG)
+    if (algorithm := next((each for each in told if each), None)) is not None:
+        return f"by {algorithm}"[:LONGEST_VERSION]
+    slots = pages[SLOTS]
+    first = slots[0] if isinstance(slots, list) and slots else None
+    if isinstance(first, dict) and first.get("speculative") is True:
+        return "and not how"
+    return None
+
+
+def _body(reply: Reply | RequestError) -> str:
+    """The text of an answer; nothing if it is none."""
+    if isinstance(reply, RequestError) or reply.status != 200:
+        return ""
+    return reply.body.decode(errors="replace")
+
+
+def _json(reply: Reply | RequestError) -> object:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(_body(reply))
+    return None
+
+
+def _object(said: object) -> dict[str, Any]:
+    """As it is; empty if it is no JSON object."""
     return said if isinstance(said, dict) else {}
 
 

@@ -61,7 +61,7 @@ class Endpoint:
         detected = self._detected()
         note = "whatever the server was started with"
         if isinstance(detected, Detected) and detected.speculates is not None:
-            note = f"it says that it speculates by {detected.speculates}"
+            note = f"it says that it speculates {detected.speculates}"
         return Found(
             version=detected.words if isinstance(detected, Detected) else "unknown",
             where=self._url.api,
@@ -126,7 +126,7 @@ class Endpoint:
             file.write(f"{url.api}: {detected.words}; models: {models}\n")
         remark = None
         if detected.speculates is not None:
-            remark = f"the server says that it speculates by {detected.speculates}"
+            remark = f"the server says that it speculates {detected.speculates}"
         return await attach(
             Api(url, detected.kind, headers),
             _model(spec, detected),

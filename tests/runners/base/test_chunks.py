@@ -13,8 +13,8 @@ def test_as_many_chunks_as_tokens_hold_one_each() -> None:
 
 
 def test_more_tokens_than_chunks_go_by_length_of_text() -> None:
-    assert spread(["ab", "abcdef"], 4) == (1, 3)
-    assert most_in_first(2, 4) == 3
+    assert spread(["ab", "abcdef"], 6) == (2, 4)
+    assert most_in_first(2, 6) == 5
 
 
 def test_parts_of_a_token_come_in_chunks_of_none() -> None:
@@ -22,8 +22,8 @@ def test_parts_of_a_token_come_in_chunks_of_none() -> None:
     assert most_in_first(4, 2) == 1
 
 
-def test_chunks_without_text_give_all_to_the_first() -> None:
-    assert spread(["", ""], 3) == (3, 0)
+def test_chunks_without_text_share_alike() -> None:
+    assert spread(["", ""], 4) == (2, 2)
 
 
 def test_no_chunk_can_hold_no_token() -> None:
@@ -39,3 +39,4 @@ def test_shares_add_up_and_the_first_chunk_is_never_empty(texts: list[str], toke
     assert sum(shares) == tokens
     assert min(shares) >= 0
     assert shares[0] >= min(tokens, 1)
+    assert shares[0] <= (most_in_first(len(texts), tokens) or 1)
