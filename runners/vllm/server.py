@@ -22,11 +22,12 @@ from runners.base.contract import (
     StartError,
 )
 from runners.base.counters import CounterNames, read_counters
+from runners.base.failure import size_of
 from runners.base.json_text import read_object, readable
 from runners.base.process import Process, log_tail
 from runners.base.stream import JSON, fetch, open_stream
 from runners.base.told import Told
-from runners.vllm.log import method_of, size_of, why
+from runners.vllm.log import method_of, why
 from runners.vllm.methods import METHODS
 from runners.vllm.stream import Answer, Chunk
 

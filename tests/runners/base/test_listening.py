@@ -99,3 +99,29 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert left() == []
+
+
+async def test_the_last_words_on_standard_output_are_in_the_log(tmp_path: Path) -> None:
+    """Of a server that logs there, and ends with the reason."""
+    log = tmp_path / "log"
+    said = (
+        "import sys; print('heard'); print('x' * 300_000); print('why:', sys.argv[1]); sys.exit(3)"
+    )
+    ends: list[str] = []
+
+    async def is_ready(process: Process, port: int) -> bool:
+        while (end := process.ended()) is None:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+        ends.append(end)
+        return f"why: {port}" not in log.read_text()
+
+    with pytest.raises(StartError, match="ports in a row"):
+        await start_on_free_port(
+            lambda port: [sys.executable, "-c", said, str(port)],
+            log=log,
+            env=os.environ,
+            is_ready=is_ready,
+            keep_output=True,
+        )
+    assert ends == ["exited with status 3"] * PORTS_TRIED
+    assert not left()

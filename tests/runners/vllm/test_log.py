@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.vllm.log import LONGEST, method_of, size_of, why
+from runners.base.failure import LONGEST, size_of
+from runners.vllm.log import method_of, why
 
 LOGS = Path(__file__).with_name("logs")
 
