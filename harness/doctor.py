@@ -24,6 +24,8 @@ class RunnerState(BaseModel):
 
     name: str
     found: bool
+    attached: bool = False
+    """It talks to a server that already runs, and is not found before one is named."""
     packagings: tuple[Packaging, ...] = ()
     """What it reads of a model, best first."""
     version: str | None = None
@@ -90,6 +92,7 @@ def _state(name: str, runner: Runner) -> RunnerState:
             return RunnerState(
                 name=name,
                 found=True,
+                attached=runner.attached,
                 packagings=runner.packagings,
                 version=result.version,
                 where=result.where,
@@ -101,6 +104,7 @@ def _state(name: str, runner: Runner) -> RunnerState:
             return RunnerState(
                 name=name,
                 found=False,
+                attached=runner.attached,
                 packagings=runner.packagings,
                 reason=result.reason,
                 advice=result.advice,

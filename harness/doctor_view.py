@@ -66,7 +66,9 @@ def _gpu(gpu: Gpu) -> Text:
 
 
 def _runner_line(runner: RunnerState) -> Text:
-    state = ("found", "green") if runner.found else ("missing", "yellow")
+    # Nothing is amiss where no server was named.
+    lacking = ("on request", "dim") if runner.attached else ("missing", "yellow")
+    state = ("found", "green") if runner.found else lacking
     line = Text.assemble((_plain(runner.name), "bold"), "  ", state)
     return line.append(f" {_plain(runner.version)}") if runner.version else line
 
@@ -77,7 +79,7 @@ def _runner_rows(runner: RunnerState) -> list[tuple[str, Text]]:
         ("devices", ", ".join(runner.devices)),
         ("reads", ", or ".join(packaging.words for packaging in runner.packagings)),
         ("acceptance", runner.acceptance_source),
-        ("reason", runner.reason),
+        ("reason", None if runner.attached else runner.reason),
         ("advice", runner.advice),
     ]
     shown = [(label, _text(value)) for label, value in rows if value]

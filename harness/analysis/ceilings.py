@@ -10,7 +10,7 @@ from harness.records import Arm, Manifest, RunnerInfo
 from harness.run_folder import RunData
 from harness.theory.ceiling import decode_ceiling, verified_active_bytes
 from runners.base.contract import OptionValue
-from runners.base.speculation import parts_of
+from runners.base.speculation import PLAIN, parts_of
 
 PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")
 """How llama.cpp calls the devices that read the processor's memory."""
@@ -51,12 +51,14 @@ class _UnknownError(Exception):
 
 
 def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
+    if arm.as_served:
+        raise _UnknownError("which files a server that already runs has read is not exposed")
     target = _held(manifest, arm, arm.model, "model")
     bandwidth = _bandwidth(manifest, arm)
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
     tau = 1.0
-    if arm.method != "none":
+    if arm.method != PLAIN:
         if measured.acceptance_length is None:
             raise _UnknownError("acceptance length not exposed")
         tau = measured.acceptance_length
@@ -82,7 +84,7 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
 
 def _pass_bytes(arm: Arm, target: ModelFacts, measured: Measured) -> float:
     """Weights that one pass of the target reads: of experts, more the more tokens it verifies."""
-    if arm.method == "none" or not (target.experts and target.experts_used and target.expert_bytes):
+    if arm.method == PLAIN or not (target.experts and target.experts_used and target.expert_bytes):
         return target.active_bytes
     return verified_active_bytes(
         target.active_bytes,

@@ -10,7 +10,8 @@ from harness.analysis.held_types import held_words
 from harness.analysis.lossless import VOID, Lossless, Probes, compare, not_comparable
 from harness.analysis.settings import setting_names
 from harness.analysis.statistics import Estimate, geometric_mean_estimate, median
-from harness.analysis.summary import TrialSummary, probes_of
+from harness.analysis.summary import probes_of
+from harness.analysis.trial import TrialSummary
 from harness.analysis.winner import Contest, Outcome, screen_of
 from harness.pairing import PromptCounts, pairs, prompt_counts, ratios
 from harness.records import Arm, Sample
@@ -39,7 +40,8 @@ class SideRow:
     prompts: PromptCounts | None
     """Its prompts against the counterpart's; None for the counterpart itself."""
     start_s: float | None
-    """Median over the launches that came up: from the start of the process to the first answer."""
+    """Median over the launches that came up: from the start of the process to the first answer.
+    None too of a server that was started before."""
     weights: str | None
     """The type of the weights: 'Q4_1', 'F32 as BF16'."""
 
@@ -62,10 +64,12 @@ class SideBySide:
 
     def name(self, row: SideRow) -> str:
         """What tells one of the rows from the others: its runner, or where that is there with
-        several options, its whole setting."""
+        several options, its whole setting. As served beside plain, it says which it is."""
         arm = row.trial.arm
-        alone = sum(other.trial.arm.runner == arm.runner for other in self.rows) == 1
-        return arm.runner if alone else row.trial.setting
+        if sum(other.trial.arm.runner == arm.runner for other in self.rows) > 1:
+            return row.trial.setting
+        alike = arm.as_served == self.reference.trial.arm.as_served
+        return arm.runner if alike else f"{arm.runner} {arm.label}"
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,12 @@ def _row(run: RunData, trial: TrialSummary) -> SideRow:
         if launch.arm == trial.arm.id and launch.status == "ok"
     ]
     return SideRow(
-        trial, None, None, None, start_s=median(starts), weights=_weights(run, trial.arm)
+        trial,
+        None,
+        None,
+        None,
+        start_s=None if trial.arm.as_served else median(starts),
+        weights=_weights(run, trial.arm),
     )
 
 

@@ -36,7 +36,8 @@ def speculating_of(samples: Sequence[Sample], longest: int | None = None) -> Spe
         (s.accepted, s.drafted) for s in samples if s.accepted is not None and s.drafted is not None
     ]
     with_steps = [
-        (s.output_tokens - s.first_burst_tokens, s.steps)
+        # Where the first burst's count is a share, the step that ended the prefill yielded one.
+        (s.output_tokens - (1 if s.first_burst_at_most else s.first_burst_tokens), s.steps)
         for s in samples
         if s.output_tokens is not None and s.first_burst_tokens is not None and s.steps is not None
     ]
@@ -83,7 +84,7 @@ def _drafts_in_prefill(samples: Sequence[Sample], longest: int | None) -> bool:
 def _drafting_steps(sample: Sample, *, in_prefill: bool) -> int:
     """Steps that could draft: the one that ends the prefill only if that is known to draft, or if
     it yielded several tokens."""
-    drafts = in_prefill or (sample.first_burst_tokens or 1) > 1
+    drafts = in_prefill or (not sample.first_burst_at_most and (sample.first_burst_tokens or 1) > 1)
     return (sample.steps or 0) - (0 if drafts else 1)
 
 

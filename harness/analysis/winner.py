@@ -11,7 +11,7 @@ from harness.analysis.statistics import (
     geometric_mean_estimate,
     is_proven_gain,
 )
-from harness.analysis.summary import TrialSummary
+from harness.analysis.trial import TrialSummary
 from harness.pairing import ratios
 from harness.records import Sample
 from harness.run_folder import RunData
@@ -137,7 +137,10 @@ def _is_faster(row: TrialSummary, gains: Sequence[Sequence[float]], picked_from:
 
 def _can_gain(row: TrialSummary) -> bool:
     """False for plain decoding under another name: nothing drafted or nothing accepted."""
-    return row.speculating.acceptance_rate != 0 and not row.speculating.found_nothing
+    speculating = row.speculating
+    # Where drafts are not counted, a token a step says as much.
+    accepted = speculating.acceptance_rate != 0 and speculating.acceptance_length != 1
+    return accepted and not speculating.found_nothing
 
 
 def _is_rival(run: RunData, winner: TrialSummary, other: TrialSummary) -> bool:

@@ -84,7 +84,10 @@ def _models(plan: Plan) -> list[str]:
         is_beside = any(arm.counterpart is not None for arm in own)
         beside = f", beside {plan.suite.runner[0]}" if is_beside else ""
         drafts = _names(arm.draft_model for arm in own)
-        line = f"{runner}{beside}: {_names(arm.model for arm in own) or 'no model'}"
+        models = _names(arm.model for arm in own) or "no model"
+        if any(arm.as_served for arm in own):
+            models = "what it serves"
+        line = f"{runner}{beside}: {models}"
         lines.append(f"{line}, drafts by {drafts}" if drafts else line)
     return lines
 

@@ -14,7 +14,8 @@ from harness.analysis.side_by_side import (
     other_prompts,
     side_by_side,
 )
-from harness.analysis.summary import TrialSummary, summarise
+from harness.analysis.summary import summarise
+from harness.analysis.trial import TrialSummary
 from harness.analysis.winner import find_winners
 from harness.records import Launch
 from harness.report import numbers
@@ -120,6 +121,18 @@ LEGEND = (
     Fact("not exposed", "the runner does not tell; this is not 0"),
 )
 
+BURST_LEGEND = (
+    Fact(
+        "tokens per burst",
+        "tokens that arrived together, where the runner does not tell its steps: a step may come "
+        "in several parts, or several steps at once, so it is not τ",
+    ),
+)
+
+SERVED_LEGEND = (
+    Fact("as served", "a server that already ran decodes as it was started, speculating or not"),
+)
+
 SIDE_LEGEND = (
     Fact(
         "ratio",
@@ -152,7 +165,7 @@ def build_report(run: RunData) -> Report:
         headlines=headlines(contests, compare_runners(run, groups, contests)),
         rows=rows,
         table=main_table(rows),
-        remarks=(*_missing(run), *_remarks(rows), *_cached(run)),
+        remarks=(*_missing(run), *_as_served(run), *_remarks(rows), *_cached(run)),
         side_by_side=SideSection(
             groups, side_table(groups), explanation(groups), side_remarks(groups)
         ),
@@ -160,13 +173,20 @@ def build_report(run: RunData) -> Report:
         details=detail_table(rows),
         failures=failure_table(rows),
         machine=machine_facts(manifest.machine),
-        runners=tuple(map(runner_facts, manifest.runners)),
+        runners=tuple(
+            runner_facts(info, as_served=info.name in _visited(run)) for info in manifest.runners
+        ),
         models=tuple(map(model_facts, manifest.models)),
         method=method_facts(run),
         wall_time=wall_time(run.sessions),
         commands=_commands(run, rows),
         files=(*FILES, *(SIDE_FILES if groups else ())),
-        legend=(*LEGEND, *(SIDE_LEGEND if groups else ())),
+        legend=(
+            *LEGEND,
+            *(BURST_LEGEND if any(row.tokens_per_burst for row in rows) else ()),
+            *(SERVED_LEGEND if _visited(run) else ()),
+            *(SIDE_LEGEND if groups else ()),
+        ),
     )
 
 
@@ -174,6 +194,23 @@ def _missing(run: RunData) -> tuple[str, ...]:
     """Whether the run was cut short, by an interruption or by runners that did not start."""
     planned, measured = run.manifest.planned, len(run.samples)
     return () if measured >= planned else (f"{measured} of {planned} planned requests were sent.",)
+
+
+def _visited(run: RunData) -> list[str]:
+    """The runners that are attached to servers that somebody else has started."""
+    return list(dict.fromkeys(arm.runner for arm in run.manifest.arms if arm.as_served))
+
+
+def _as_served(run: RunData) -> tuple[str, ...]:
+    names = _visited(run)
+    if not names:
+        return ()
+    one = len(names) == 1
+    return (
+        f"{', '.join(names)} already ran: {'it was' if one else 'they were'} not started anew for "
+        f"a round, and the machine below is the one that asked, where {'it' if one else 'they'} "
+        "need not run.",
+    )
 
 
 def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.side_by_side import SideBySide, SideRow
 from harness.analysis.statistics import Estimate
-from harness.analysis.summary import TrialSummary
+from harness.analysis.trial import TrialSummary
 from harness.report import escape
 
 Value = str | int | float | bool | None
@@ -33,6 +33,8 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "decode_rate": lambda row: _value(row.decode_rate),
     "decode_rate_low": lambda row: _low(row.decode_rate),
     "decode_rate_high": lambda row: _high(row.decode_rate),
+    "decode_rate_at_least": lambda row: row.decode_bounds.low if row.decode_bounds else None,
+    "decode_rate_at_most": lambda row: row.decode_bounds.high if row.decode_bounds else None,
     "speedup": lambda row: _value(row.speedup),
     "speedup_low": lambda row: _low(row.speedup),
     "speedup_high": lambda row: _high(row.speedup),
@@ -43,7 +45,9 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "accepted_per_position": lambda row: "; ".join(
         map(repr, row.speculating.accepted_per_position or ())
     ),
+    "tokens_per_burst": lambda row: row.tokens_per_burst,
     "ttft_s": lambda row: row.ttft_s,
+    "samples_cached": lambda row: row.cached,
     "prefill_rate": lambda row: row.prefill_rate,
     "peak_memory_bytes": lambda row: row.peak_memory,
     "lossless": lambda row: row.lossless.verdict.value,

@@ -62,14 +62,15 @@ def machine_facts(machine: Machine) -> FactGroup:
     return FactGroup("Machine", tuple(facts))
 
 
-def runner_facts(runner: RunnerInfo) -> FactGroup:
-    """Which program it was, and what it tells."""
+def runner_facts(runner: RunnerInfo, *, as_served: bool = False) -> FactGroup:
+    """Which program it was, and what it tells; `as_served`: it was started by somebody else."""
+    processor = numbers.NOT_EXPOSED if as_served else "none but the processor"
     return FactGroup(
         runner.name,
         (
             Fact("version", runner.version),
             Fact("where", runner.where),
-            Fact("devices", ", ".join(runner.devices) or "none but the processor"),
+            Fact("devices", ", ".join(runner.devices) or processor),
             Fact("acceptance from", runner.acceptance_source),
         ),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.analysis.settings import series_name
-from harness.analysis.summary import TrialSummary
+from harness.analysis.trial import TrialSummary
 from harness.report import escape
 
 if TYPE_CHECKING:

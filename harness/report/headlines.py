@@ -9,7 +9,7 @@ from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.settings import PARTED
 from harness.analysis.side_by_side import OTHER_PROMPTS, Comparison, SideRow
 from harness.analysis.statistics import Estimate
-from harness.analysis.summary import NOT_MEASURED, TrialSummary
+from harness.analysis.trial import NOT_MEASURED, TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
 from harness.report.tables import difference_words
@@ -39,6 +39,8 @@ def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) ->
 
 def headline(contest: Contest, contests: Sequence[Contest]) -> str:
     """'coding: ngram-mod k=4 is 1.32x plain [1.25, 1.40], lossless'."""
+    if contest.plain.arm.as_served:
+        return _as_served(contest.plain, contests)
     return f"{_place(contest, contests)}: {_verdict(contest)}"
 
 
@@ -113,6 +115,17 @@ def _place(contest: Contest, contests: Sequence[Contest]) -> str:
     if len({other.plain.arm.id for other in contests}) > 1:
         parts.append(f"against {contest.plain.setting}")
     return ", ".join(parts)
+
+
+def _as_served(row: TrialSummary, contests: Sequence[Contest]) -> str:
+    """'coding: as served 41.3 [40.9, 41.8] tok/s'."""
+    place = [row.workload]
+    if len({other.max_tokens for other in contests}) > 1:
+        place.append(f"{row.max_tokens} tokens")
+    said = f"failed: {row.failure}" if row.failure is not None else _rate(row)
+    if row.failure == NOT_MEASURED:
+        said = NOT_MEASURED
+    return f"{', '.join(place)}: {row.setting} {said}"
 
 
 def _verdict(contest: Contest) -> str:

@@ -7,7 +7,7 @@ import json
 from pydantic import TypeAdapter
 
 from harness.analysis.side_by_side import SideRow
-from harness.analysis.summary import TrialSummary
+from harness.analysis.trial import TrialSummary
 from harness.report.content import Report
 
 

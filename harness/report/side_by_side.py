@@ -21,7 +21,9 @@ from harness.report.tables import (
     known,
     margin_words,
     of_drafts,
+    ttft,
 )
+from runners.base.speculation import PLAIN
 
 RUNNER = Column("runner", "left")
 WEIGHTS = Column("weights", "left")
@@ -76,7 +78,7 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
         ACCEPTANCE_LENGTH: lambda _, row: _figure(
             row, of_drafts(row.trial, row.trial.speculating.acceptance_length, numbers.length)
         ),
-        TTFT: lambda _, row: _figure(row, exposed(row.trial.ttft_s, numbers.seconds)),
+        TTFT: lambda _, row: _figure(row, ttft(row.trial)),
         PREFILL: lambda _, row: _figure(row, exposed(row.trial.prefill_rate, numbers.rate)),
         MEMORY: lambda _, row: _figure(row, exposed(row.trial.peak_memory, numbers.size)),
         START_UP: lambda _, row: known(row.start_s, numbers.seconds),
@@ -90,7 +92,7 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
         ),
     )
     unwanted = [] if len({group.max_tokens for group in groups}) > 1 else [MAX_TOKENS]
-    if all(group.reference.trial.arm.method == "none" for group in groups):
+    if all(row.trial.arm.method == PLAIN for group in groups for row in group.rows):
         unwanted += [ACCEPTANCE, ACCEPTANCE_LENGTH]
     if len({row.weights for group in groups for row in group.rows}) == 1:
         unwanted.append(WEIGHTS)
@@ -122,8 +124,12 @@ def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
         for row in group.rows
         if row.weights is not None
     }
+    visited = dict.fromkeys(
+        row.trial.arm.runner for group in groups for row in group.rows if row.trial.arm.as_served
+    )
     several = ", ".join(f"{runner} {kind}" for runner, kind in weights.items())
     return (
+        *(_same_model(name, groups) for name in visited),
         *(
             [f"The runners' weights are not of one type ({several}): that alone may change texts."]
             if len(set(weights.values())) > 1
@@ -133,6 +139,28 @@ def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
             f"Differences not probed, {numbers.counted(count, 'row')}: {reason}."
             for reason, count in unprobed.items()
         ),
+    )
+
+
+def _same_model(runner: str, groups: Sequence[SideBySide]) -> str:
+    """What stands for it that a server that somebody else has started has the same model."""
+    texts = [
+        row.text
+        for group in groups
+        for row in group.others
+        if row.text is not None
+        and runner in (row.trial.arm.runner, group.reference.trial.arm.runner)
+    ]
+    compared = sum(text.compared for text in texts)
+    same = compared - sum(text.differing for text in texts)
+    words = (
+        f"That {runner} serves the same model is your word: a server that already runs does not "
+        "show its files. "
+    )
+    if not compared:
+        return f"{words}Identical answers would confirm it; none could be compared."
+    return f"{words}{same} of {compared} answers are identical with those beside it" + (
+        ", which confirms it." if same == compared else "; identical answers would confirm it."
     )
 
 

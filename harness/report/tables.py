@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from harness.analysis.lossless import Lossless, Margin, Verdict
-from harness.analysis.summary import TrialSummary
+from harness.analysis.trial import TrialSummary
 from harness.report import escape, numbers
+from runners.base.speculation import PLAIN
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ DECODE_RATE = Column("tok/s [95%]")
 SPEEDUP = Column("speed-up [95%]")
 ACCEPTANCE = Column("acceptance")
 ACCEPTANCE_LENGTH = Column("τ")
+TOKENS_PER_BURST = Column("tokens per burst")
 LOSSLESS = Column("lossless", "left")
 CEILING = Column("ceiling")
 CEILING_SHARE = Column("of ceiling")
@@ -59,8 +61,8 @@ Cell = Callable[[TrialSummary], str]
 def main_table(rows: Sequence[TrialSummary]) -> Table:
     """The table an article would print: every trial that has figures and writes a text.
 
-    `max tokens` (in every table), the ceiling and `notes` are columns only where they say
-    anything.
+    `max tokens` (in every table), the ceiling, `notes`, and tokens per burst, which are no steps,
+    are columns only where they say anything; so is what compares settings.
     """
     measured = [row for row in rows if row.failure is None and row.arm.synthetic is None]
     table = _table(
@@ -75,6 +77,7 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
             ACCEPTANCE_LENGTH: lambda row: of_drafts(
                 row, row.speculating.acceptance_length, numbers.length
             ),
+            TOKENS_PER_BURST: lambda row: known(row.tokens_per_burst, numbers.length),
             LOSSLESS: _lossless,
             CEILING: lambda row: known(row.ceiling.rate, numbers.rate),
             CEILING_SHARE: lambda row: known(row.ceiling_share, numbers.whole_percent),
@@ -84,6 +87,10 @@ def main_table(rows: Sequence[TrialSummary]) -> Table:
     unwanted = [] if any(row.notes for row in measured) else [NOTES]
     if not any(row.ceiling.rate for row in measured):
         unwanted += [CEILING, CEILING_SHARE]
+    if not any(row.tokens_per_burst for row in measured):
+        unwanted.append(TOKENS_PER_BURST)
+    if measured and all(row.arm.as_served for row in measured):
+        unwanted += [SPEEDUP, LOSSLESS]
     return table.without(unwanted)
 
 
@@ -120,7 +127,7 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             Column("accepted at 1, 2, …", "left"): lambda row: of_drafts(
                 row, row.speculating.accepted_per_position, _positions
             ),
-            Column("TTFT"): lambda row: exposed(row.ttft_s, numbers.seconds),
+            Column("TTFT"): ttft,
             Column("prefill tok/s"): lambda row: exposed(row.prefill_rate, numbers.rate),
             Column("peak memory"): lambda row: exposed(row.peak_memory, numbers.size),
         },
@@ -176,13 +183,23 @@ def _table(rows: Sequence[TrialSummary], cells: dict[Column, Cell]) -> Table:
     return Table(tuple(cells), tuple(tuple(cell(row) for cell in cells.values()) for row in rows))
 
 
+def ttft(row: TrialSummary) -> str:
+    """'63 ms'; '63 ms (2 of 6 cached)' where some prompts had been read before."""
+    shown = exposed(row.ttft_s, numbers.seconds)
+    return f"{shown} ({row.cached} of {row.ok} cached)" if row.cached else shown
+
+
 def _speedup(row: TrialSummary) -> str:
+    if row.arm.as_served:
+        return numbers.UNKNOWN
     return "reference" if row.arm.is_baseline else known(row.speedup, numbers.speedup)
 
 
 def _lossless(row: TrialSummary) -> str:
     """'identical', 'near-tie at 36 (0.03)', 'differs at 36 (margin 1.9)' or '(not probed)'."""
     found = row.lossless
+    if row.arm.as_served:
+        return numbers.UNKNOWN
     if row.arm.is_baseline:
         return "reference"
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
@@ -221,7 +238,7 @@ def exposed(value: T | None, show: Callable[[T], str]) -> str:
 
 def of_drafts(row: TrialSummary, value: T | None, show: Callable[[T], str]) -> str:
     """Plain decoding has no drafts to tell of; of another method they may not be exposed."""
-    if row.arm.method == "none":
+    if row.arm.method == PLAIN:
         return numbers.UNKNOWN
     if value is None and row.speculating.found_nothing:
         return "no drafts"

@@ -31,6 +31,7 @@ from harness.report.tables import (
     LOSSLESS,
     NOTES,
     SETTING,
+    TOKENS_PER_BURST,
     WORKLOAD,
     Column,
     Table,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    from harness.analysis.summary import TrialSummary
+    from harness.analysis.trial import TrialSummary
 
 SPARED = (
     WEIGHTS,
@@ -57,6 +58,7 @@ SPARED = (
     DRAWN_LENGTH,
     DRAWN_ACCEPTANCE,
     ACCEPTANCE_LENGTH,
+    TOKENS_PER_BURST,
     START_UP,
     MEMORY,
     ACCEPTANCE,

@@ -4,7 +4,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from harness.analysis.lossless import Verdict
-from harness.analysis.summary import TrialSummary, summarise
+from harness.analysis.summary import summarise
+from harness.analysis.trial import TrialSummary
 from harness.analysis.winner import Outcome, find_winners
 from runners.base.speculation import SyntheticAcceptance
 from tests.harness.builders import (

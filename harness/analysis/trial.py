@@ -1,0 +1,86 @@
+"""One row of a report, and the records that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.ceilings import Ceiling
+from harness.analysis.lossless import Lossless
+from harness.analysis.speculating import Speculating
+from harness.analysis.statistics import Estimate, Interval
+from harness.records import Arm, Launch, Sample
+
+NOT_MEASURED = "not measured"
+"""The failure of a trial that an interrupted run never came to."""
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One arm on one workload at one `max_tokens`. None: not exposed, or nothing to make it of."""
+
+    arm: Arm
+    setting: str
+    """What tables call the arm; unique in the run."""
+    workload: str
+    max_tokens: int
+    ok: int
+    """Samples that succeeded; the figures are made of these."""
+    failed: int
+    failure: str | None
+    """Why the trial has no figures; None for one that has."""
+    decode_rate: Estimate | None
+    """Median over the samples, tokens per second."""
+    decode_bounds: Interval | None
+    """Between which rates the median lies, where nobody tells how many tokens the first bursts
+    held; None where that is told."""
+    speedup: Estimate | None
+    """Geometric mean of the ratios to the plain arm of the same baseline; None for plain, and as
+    served."""
+    speculating: Speculating
+    tokens_per_burst: float | None
+    """Mean tokens that arrived together after the first burst, where steps are not told of
+    anything but plain decoding: a runner may send a step in parts, or several at once."""
+    ttft_s: float | None
+    """Median seconds to the first token, those of cached prompts among them."""
+    cached: int
+    """Samples whose prompt came partly from a cache: their TTFT is not that of a whole prefill."""
+    prefill_rate: float | None
+    """Median uncached prompt tokens per second, by the runner's clock."""
+    peak_memory: int | None
+    """Bytes, the largest of the samples."""
+    lossless: Lossless
+    """For a plain arm, or as served: its answers against its own of the round before."""
+    ceiling: Ceiling
+    ceiling_share: float | None
+    """Decode rate / ceiling: 1 is all that the memory allows."""
+    loops: int
+    """Answers that end in a loop."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The records that one row is made of."""
+
+    arm: Arm
+    setting: str
+    workload: str
+    max_tokens: int
+    samples: Sequence[Sample]
+    plain: Sequence[Sample]
+    launches: Sequence[Launch]
+    drafts_elsewhere: bool
+    """Some sample of the arm, perhaps on another workload, drafted something or does not tell."""
+
+    @property
+    def ok(self) -> list[Sample]:
+        return [sample for sample in self.samples if sample.status == "ok"]
+
+    @property
+    def failed(self) -> list[Sample]:
+        return [sample for sample in self.samples if sample.status == "failed"]
+
+    @property
+    def lost(self) -> list[Launch]:
+        return [launch for launch in self.launches if launch.status == "failed"]
