@@ -163,13 +163,13 @@ class Answer:
         if len(told) < len(counts) or (len(counts) > 1 and not any(told[:-1])):
             told = list(spread([arrival.text for arrival in self._arrivals], tokens))
             at_most = most_in_first(len(told), tokens)
+        elif (held_back := tokens - sum(told)) < 0:
+            raise RequestError(
+                f"the chunks of the answer hold {sum(told)} tokens, and its usage tells {tokens}"
+            )
         elif counts:
             # The end of the text can be counted without being sent.
-            told[-1] += tokens - sum(told)
-        if any(count < 0 for count in told):
-            raise RequestError(
-                f"the chunks of the answer hold more tokens than the {tokens} of its usage"
-            )
+            told[-1] += held_back
         return _merged(self._arrivals, told), at_most
 
     def _speculation(self, tokens: int) -> tuple[int | None, int | None, int | None]:
