@@ -11,6 +11,7 @@ from runners.llama_cpp.choose import llama_cpp
 from runners.llama_cpp_python.runner import LlamaCppPython
 from runners.mlx.choose import mlx
 from runners.mock import MockRunner
+from runners.ollama.runner import Ollama
 from runners.vllm.runner import Vllm
 
 KINDS: dict[str, Callable[[str | None], Runner]] = {
@@ -18,6 +19,7 @@ KINDS: dict[str, Callable[[str | None], Runner]] = {
     "llama-cpp-python": lambda program: _without_program(LlamaCppPython(), program),
     "mlx": mlx,
     "vllm": Vllm,
+    "ollama": Ollama,
     "endpoint": Endpoint,
     "mock": lambda program: _without_program(MockRunner(), program),
 }
