@@ -1,7 +1,8 @@
 """The chunks of an OpenAI-compatible chat stream, put together to bursts and a completion.
 
 Tokens are the server's own counts: ids of each chunk, or running totals in each chunk, or, where
-only the end tells how many there were, shares of that by length of text.
+only the end tells how many there were, shares of that by length of text. A server that counts
+nothing at all leaves one way: an answer that was cut has as many as it was allowed.
 """
 
 from __future__ import annotations
@@ -74,8 +75,10 @@ class _Arrival:
 class Answer:
     """One answer as its chunks tell it."""
 
-    def __init__(self, *, chunk_is_step: bool) -> None:
+    def __init__(self, *, chunk_is_step: bool, limit: int | None = None) -> None:
+        """`limit`: the most tokens that the answer may have."""
         self._chunk_is_step = chunk_is_step
+        self._limit = limit
         self._arrivals: list[_Arrival] = []
         self._counted = 0
         self._finish_reason: str | None = None
@@ -123,7 +126,8 @@ class Answer:
             tokens = self._tokens()
             if tokens is None:
                 raise RequestError(
-                    "the server tells neither usage nor token ids, so its tokens cannot be counted"
+                    "the server tells neither usage nor token ids, so the tokens of an answer that "
+                    "ends before the limit cannot be counted"
                 )
             bursts, at_most = self._bursts(tokens)
             drafted, accepted, steps = self._speculation(tokens)
@@ -152,7 +156,10 @@ class Answer:
         told = self._usage.get("completion_tokens", self._timings.get("predicted_n"))
         if told is not None:
             return int(told)
-        return self._counted if any(a.ids is not None for a in self._arrivals) else None
+        if any(arrival.ids is not None for arrival in self._arrivals):
+            return self._counted
+        # An answer that was cut is as long as it may be.
+        return self._limit if self._finish_reason == "length" else None
 
     def _bursts(self, tokens: int) -> tuple[list[Burst], int | None]:
         """The bursts, and the most that the first may hold where that is not told."""

@@ -79,6 +79,7 @@ does not stand there, None if it is another's page."""
 
 VERSION = "/version"
 SLOTS = "/slots"
+HEALTH = "/health"
 METRICS = {
     "/metrics": (
         ("vllm:", "vllm"),
@@ -105,7 +106,7 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     Raises:
         RequestError: it cannot be reached, or refuses the key.
     """
-    paths = [*PAGES, VERSION, SLOTS, *METRICS]
+    paths = [*PAGES, VERSION, SLOTS, HEALTH, *METRICS]
     models, *replies = await asyncio.gather(
         _ask(f"{url.api}/models", headers), *(_ask(url.root + path, headers) for path in paths)
     )
@@ -119,7 +120,9 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     entries = [entry for entry in listed or () if isinstance(entry, dict)][:MOST_MODELS]
     kind, version = _recognise(pages, texts)
     if kind is GENERIC:
-        kind = _by_models(entries, models.software if isinstance(models, Reply) else "")
+        kind = _by_models(entries)
+    if kind is GENERIC and _is_mlx(entries, pages[HEALTH], replies):
+        kind = KINDS["mlx-lm"]
     names = tuple(str(entry["id"]) for entry in entries if entry.get("id"))
     return Detected(kind, version, names, _speculates(pages))
 
@@ -155,15 +158,21 @@ def _recognise(pages: Mapping[str, object], texts: Mapping[str, str]) -> tuple[K
     return GENERIC, told
 
 
-def _by_models(models: Sequence[Mapping[str, Any]], software: str) -> Kind:
-    """By how it lists its models."""
+def _by_models(models: Sequence[Mapping[str, Any]]) -> Kind:
+    """By whom it names as the owner of its models."""
     owners = {str(model.get("owned_by")) for model in models}
-    for owner, name in OWNERS.items():
-        if owner in owners:
-            return KINDS[name]
-    # mlx-lm's server is made of Python's own, and says only these three things of a model.
-    bare = bool(models) and set(models[0]) == {"id", "object", "created"}
-    return KINDS["mlx-lm"] if bare and software.startswith("BaseHTTP/") else GENERIC
+    return next((KINDS[name] for owner, name in OWNERS.items() if owner in owners), GENERIC)
+
+
+def _is_mlx(
+    models: Sequence[Mapping[str, Any]], health: object, replies: Sequence[Reply | RequestError]
+) -> bool:
+    """mlx-lm's server is made of Python's own, is well, and says only three things of a model."""
+    pythons = any(
+        isinstance(reply, Reply) and reply.software.startswith("BaseHTTP/") for reply in replies
+    )
+    bare = all(set(model) == {"id", "object", "created"} for model in models)
+    return pythons and bare and health == {"status": "ok"}
 
 
 def _speculates(pages: Mapping[str, object]) -> str | None:

@@ -36,6 +36,8 @@ class Kind:
     """Whether `cache_salt` keeps a prompt from being answered out of a cache."""
     chat: str | None = None
     """Path of its chat completions on the server's root; None: OpenAI's."""
+    own_model: str | None = None
+    """Its name for the model that it was started with; None: it goes by its list."""
     chunk_is_step: bool = False
     """Whether each chunk holds the tokens of one step."""
     counting: Counting | None = None
@@ -117,7 +119,8 @@ KINDS: Mapping[str, Kind] = {
                 ),
             ),
         ),
-        Kind("mlx-lm"),
+        # It lists whatever lies in a cache, and has no list without one.
+        Kind("mlx-lm", own_model="default_model"),
         Kind("ollama"),
         Kind(
             "lm-studio",

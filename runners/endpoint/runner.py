@@ -184,6 +184,8 @@ def _model(spec: LaunchSpec, detected: Detected) -> str:
     named = dict(spec.options).get(MODEL)
     if named is not None:
         return str(named)
+    if detected.kind.own_model is not None:
+        return detected.kind.own_model
     if len(detected.models) == 1:
         return detected.models[0]
     how = "name one: --runner-arg model=NAME"

@@ -78,7 +78,7 @@ class EndpointServer:
         body = self._form.body(request)
         if self._api.kind.salted:
             body["cache_salt"] = secrets.token_hex(8)
-        answer = Answer(chunk_is_step=self._api.kind.chunk_is_step)
+        answer = Answer(chunk_is_step=self._api.kind.chunk_is_step, limit=request.max_tokens)
         self._told.begin()
         finished = False
         try:

@@ -194,6 +194,16 @@ def test_without_usage_nothing_is_counted_by_chunks() -> None:
         answer(text("a"), text("b"), STOP)
 
 
+def test_without_usage_an_answer_that_was_cut_is_as_long_as_it_may_be() -> None:
+    made = Answer(chunk_is_step=False, limit=4)
+    cut = {"choices": [{"delta": {}, "finish_reason": "length"}]}
+    for number, body in enumerate((text("a"), text("bcd"), cut)):
+        made.add(float(number), Chunk.parse(json.dumps(body)))
+    bursts, completion = made.finish(-1.0)
+    assert completion.output_tokens == sum(burst.tokens for burst in bursts) == 4
+    assert completion.first_burst_at_most == 3
+
+
 def test_an_answer_without_its_end_is_broken_off() -> None:
     with pytest.raises(RequestError, match="before its answer did"):
         answer(text("a"), usage(1))

@@ -101,9 +101,13 @@ async def test_behind_a_proxy_the_models_owner_tells(owner: str, kind: str) -> N
 
 
 async def test_mlx_lm_is_told_by_how_little_it_says() -> None:
-    bare = {"data": [{"id": "m", "object": "model", "created": 1}]}
-    assert (await look({"/v1/models": bare}, "BaseHTTP/0.6 Python/3.12.1")).kind.name == "mlx-lm"
-    assert (await look({"/v1/models": bare}, "uvicorn")).kind.name == "OpenAI-compatible"
+    well = {"/health": {"status": "ok"}}
+    bare = {"/v1/models": {"data": [{"id": "m", "object": "model", "created": 1}]}}
+    python = "BaseHTTP/0.6 Python/3.12.1"
+    assert (await look({**bare, **well}, python)).kind.name == "mlx-lm"
+    assert (await look(well, python, breaks=("/v1/models",))).kind.name == "mlx-lm"
+    assert (await look({**bare, **well}, "uvicorn")).kind.name == "OpenAI-compatible"
+    assert (await look({"/v1/models": MODELS, **well}, python)).kind.name == "OpenAI-compatible"
 
 
 async def test_what_it_says_of_speculating() -> None:
