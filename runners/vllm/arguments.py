@@ -7,10 +7,8 @@ import os
 from collections.abc import Mapping
 
 from runners.base.contract import LaunchSpec, OptionValue, UsageError
-from runners.base.help import Flag
+from runners.base.flag_words import flag_words, known_flag, option_text, unknown_option
 from runners.base.model_files import model_folder
-from runners.base.option_text import switch
-from runners.base.spelling import nearest
 from runners.vllm.build import Build
 from runners.vllm.methods import CONFIG, KEYS, config_of, key_of
 from runners.vllm.methods import OURS as OUR_KEYS
@@ -134,36 +132,11 @@ def _words(name: str, value: OptionValue, build: Build) -> list[str]:
     Raises:
         UsageError: the build has no such option, or it is not the user's to set.
     """
-    # 'no-enforce-eager' is the same flag switched off.
-    bare = name.removeprefix("no-")
-    flag = build.help.flag(name) or build.help.flag(bare)
-    if flag is not None and flag.name in OURS:
-        raise UsageError(f"vLLM's option {name} is set by {OURS[flag.name]}")
-    root = None if flag is not None else build.help.flag(name.partition(".")[0])
+    flag = known_flag(name, build.help, OURS, "vLLM")
+    if flag is not None:
+        return flag_words(name, value, flag, "vLLM")
+    root = known_flag(name.partition(".")[0], build.help, OURS, "vLLM")
     if root is not None and "." in name:  # --compilation-config.mode 0
-        if root.name in OURS:
-            raise UsageError(f"vLLM's option {name} is set by {OURS[root.name]}")
-        return [f"--{name}", _text(value)]
-    if flag is None:
-        known = [each.name for each in build.help.flags if each.name not in OURS]
-        hint = nearest(name, [*known, *KEYS])
-        reason = f"vLLM {build.version} has no option {name!r}"
-        raise UsageError(f"{reason}; {hint}" if hint else reason)
-    return _switched(name, flag, value) if not flag.value else [f"--{flag.name}", _text(value)]
-
-
-def _switched(name: str, flag: Flag, value: OptionValue) -> list[str]:
-    try:
-        on = switch(str(value))
-    except ValueError as error:
-        text = str(value)[:100]
-        raise UsageError(f"vLLM's option {name} cannot be {text!r}: {error}") from None
-    if flag.negative is not None and name == flag.negative.lstrip("-"):
-        on = not on
-    if on:
-        return [f"--{flag.name}"]
-    return [] if flag.negative is None else [flag.negative]
-
-
-def _text(value: OptionValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return [f"--{name}", option_text(value)]
+    known = [each.name for each in build.help.flags if each.name not in OURS]
+    raise unknown_option(name, [*known, *KEYS], f"vLLM {build.version}")
