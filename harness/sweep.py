@@ -148,7 +148,8 @@ class Sweep:
             except RequestError as error:
                 reason = f"the warm-up request failed: {error}"
             except RunnerError as error:
-                reason = f"it did not start: {error}"
+                why = "the server cannot be used" if runner.attached else "it did not start"
+                reason = f"{why}: {error}"
             launch = launch.model_copy(
                 update={
                     "status": "ok" if reason is None else "failed",

@@ -48,6 +48,8 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     shortened = [f"{arm.id}: {arm.shortened}" for arm in plan.arms if arm.shortened is not None]
     cannot = [f"cannot work: {line}" for line in left_out(plan.arms)]
     models = _models(plan) if len({arm.runner for arm in plan.arms}) > 1 else []
+    chosen = not all(arm.as_served for arm in plan.arms)
+    context = f"; context {plan.context}" if chosen else ""
     lines = [
         *(["", *models] if models else []),
         *(["", *shortened, *cannot] if shortened or cannot else []),
@@ -56,8 +58,7 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
         f"{counted(plan.launches, 'launch', 'launches')}",
         f"{counted(plan.trials, 'trial')}: each arm on each workload at each answer length",
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
-        f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens; "
-        f"context {plan.context}",
+        f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens{context}",
         f"{counted(plan.samples, 'request')}, {guess.words}",
     ]
     for line in lines:

@@ -202,14 +202,17 @@ def _visited(run: RunData) -> list[str]:
 
 
 def _as_served(run: RunData) -> tuple[str, ...]:
-    names = _visited(run)
+    answered = {sample.arm for sample in run.samples if sample.status == "ok"}
+    names = list(
+        dict.fromkeys(a.runner for a in run.manifest.arms if a.as_served and a.id in answered)
+    )
     if not names:
         return ()
     one = len(names) == 1
     return (
         f"{', '.join(names)} already ran: {'it was' if one else 'they were'} not started anew for "
-        f"a round, and the machine below is the one that asked, where {'it' if one else 'they'} "
-        "need not run.",
+        "a round, so what was learnt from earlier answers (n-grams, caches) stayed; and the "
+        f"machine below is the one that asked, where {'it' if one else 'they'} need not run.",
     )
 
 

@@ -123,7 +123,11 @@ def method_facts(run: RunData) -> FactGroup:
             "temperature",
             "0 (greedy)" if manifest.suite.temperature == 0 else f"{manifest.suite.temperature:g}",
         ),
-        Fact("context", str(manifest.context)),
+        *(
+            []
+            if all(arm.as_served for arm in manifest.arms)
+            else [Fact("context", str(manifest.context))]
+        ),
         Fact(WALL_TIME, wall_time(run.sessions) or "not recorded"),
         Fact("sessions", f"{len(run.sessions)}, {interrupted} of them interrupted"),
     ]

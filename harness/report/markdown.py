@@ -48,7 +48,8 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
     yield "## Runners"
     for group in report.runners:
         yield from _group(group, "###")
-    yield "## Models"
+    if report.models:
+        yield "## Models"
     for group in report.models:
         yield from _group(group, "###")
     yield from _group(report.method, "##")
