@@ -71,6 +71,8 @@ class Answer:
             decode_s = float(body.get("eval_duration") or 0) / NANOSECONDS
         if self._chunks and not tokens:
             raise RequestError("the runner does not tell how many tokens it generated")
+        if tokens and not self._chunks and reason != "stop":
+            raise RequestError(f"the runner counts {tokens} tokens and has sent no text")
         if reason == "stop" and len(self._chunks) < tokens:
             # The token that ends a text is counted, and has no text of its own.
             self._chunks.append((self._last.at, ""))

@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
             self._say({"error": f"model '{asked['model']}' not found"}, 404)
         elif not asked.get("prompt") and not asked.get("messages"):
             self._load(asked)
-        elif self.faults.status:
+        elif self.faults.status and asked["options"]["num_predict"] > 4:
             self._say({"error": "llama-server is unhappy"}, self.faults.status)
         else:
             self._answer(asked)
