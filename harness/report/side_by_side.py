@@ -125,7 +125,10 @@ def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
         if row.weights is not None
     }
     visited = dict.fromkeys(
-        row.trial.arm.runner for group in groups for row in group.rows if row.trial.arm.as_served
+        row.trial.arm.runner
+        for group in groups
+        for row in group.rows
+        if row.trial.arm.as_served and row.trial.failure is None
     )
     several = ", ".join(f"{runner} {kind}" for runner, kind in weights.items())
     return (
