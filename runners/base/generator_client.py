@@ -142,7 +142,7 @@ class GeneratorClient:
         body = await self._ask("/counters")
         with readable(body):
             return Counters(
-                drafted=int(body["drafted"]),
+                drafted=_count(body["drafted"]),
                 accepted=int(body["accepted"]),
                 steps=int(body["steps"]),
                 accepted_per_position=tuple(int(count) for count in body["per_position"]),
@@ -150,7 +150,7 @@ class GeneratorClient:
 
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
-    ) -> tuple[NextToken, ...]:
+    ) -> tuple[NextToken, ...] | None:
         payload: dict[str, JSON] = {
             "messages": _messages(request),
             "written": list(written),
@@ -158,17 +158,18 @@ class GeneratorClient:
         }
         body = await self._ask("/next-tokens", payload, timeout_s=request.timeout_s)
         with readable(body):
+            if body["tokens"] is None:
+                return None
             return tuple(NextToken(int(token), float(value)) for token, value in body["tokens"])
 
     async def review(self) -> Review:
         try:
             body = await self._ask("/about")
             with readable(body):
-                limit = body.get("draft_limit")
                 return Review(
                     remark=_text(body.get("remark")),
                     disagreement=_text(body.get("disagreement")),
-                    draft_limit=None if limit is None else int(limit),
+                    draft_limit=_count(body.get("draft_limit")),
                 )
         except RequestError:
             return Review()
@@ -197,6 +198,10 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
 def _completion(sent_at: float, body: dict[str, Any]) -> Completion:
     """The generator's own account, by the clock of its process."""
     tokens, decode_s = int(body["output_tokens"]), float(body["decode_s"])
@@ -210,8 +215,8 @@ def _completion(sent_at: float, body: dict[str, Any]) -> Completion:
         prefill_s=float(body["prefill_s"]),
         decode_s=decode_s,
         decode_rate=later / decode_s if decode_s > 0 else None,
-        drafted=int(body["drafted"]),
+        drafted=_count(body["drafted"]),
         accepted=int(body["accepted"]),
         steps=int(body["steps"]),
-        peak_memory=None if (peak := body.get("peak_memory")) is None else int(peak),
+        peak_memory=_count(body.get("peak_memory")),
     )

@@ -10,7 +10,8 @@ append its folder to `sys.path` and `import generator_server`.
     POST /generate     {"messages": [...], "max_tokens": n, "temperature": t, "seed": s}
                        -> server-sent events, one for each step; the last one has "done": true
     POST /next-tokens  {"messages": [...], "written": [ids], "count": n}
-                       -> {"tokens": [[id, log-probability], ...]}, likeliest first
+                       -> {"tokens": [[id, log-probability], ...]}, likeliest first; null where
+                       the library does not tell
 
 What a generator refuses is HTTP 400, what fails in it HTTP 500; after the first step both are an
 event {"error": {"message": ...}} that ends the stream.
@@ -57,8 +58,8 @@ class Step:
     tokens: tuple[int, ...]
     text: str
     """What of the answer is whole characters by now."""
-    drafted: int = 0
-    """Draft tokens that the step verified."""
+    drafted: int | None = 0
+    """Draft tokens that the step verified; None: the library does not tell it of a step."""
     accepted: int = 0
 
 
@@ -74,6 +75,8 @@ class End:
     """What was held back in hope of whole characters."""
     peak_memory: int | None = None
     """Bytes that the library's own allocator held at most; None: it does not say."""
+    drafted: int | None = None
+    """Draft tokens of all steps whose `drafted` is None; None: not told of the answer either."""
 
 
 class TokenGenerator(Protocol):
@@ -91,8 +94,9 @@ class TokenGenerator(Protocol):
 
     def next_tokens(
         self, messages: Sequence[tuple[str, str]], written: Sequence[int], count: int
-    ) -> list[tuple[int, float]]:
-        """The likeliest next tokens with the natural logarithms of their probabilities.
+    ) -> list[tuple[int, float]] | None:
+        """The likeliest next tokens with the natural logarithms of their probabilities; None:
+        the library does not tell them.
 
         Raises:
             RefusedError: the request cannot be served.
@@ -133,17 +137,31 @@ class GeneratorServer(HTTPServer):
 @dataclass
 class _Totals:
     drafted: int = 0
+    untold: int = 0
+    """Steps that may have drafted, and nobody told how much."""
     accepted: int = 0
     steps: int = 0
     per_position: list[int] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
-        self.drafted += step.drafted
+        if step.drafted is None:
+            self.untold += 1
+        else:
+            self.drafted += step.drafted
         self.accepted += step.accepted
         self.steps += 1
         self.per_position += [0] * (step.accepted - len(self.per_position))
         for position in range(step.accepted):
             self.per_position[position] += 1
+
+    def tell(self, drafted: int, steps: int) -> None:
+        """What so many untold steps drafted in all."""
+        self.drafted += drafted
+        self.untold -= steps
+
+    @property
+    def told_drafts(self) -> int | None:
+        return None if self.untold else self.drafted
 
 
 class _ClientGoneError(Exception):
@@ -189,7 +207,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, self.server.generator.about())
 
     def _counters(self) -> None:
-        self._reply(200, vars(self.server.totals))
+        totals = self.server.totals
+        body = {
+            "drafted": totals.told_drafts,
+            "accepted": totals.accepted,
+            "steps": totals.steps,
+            "per_position": totals.per_position,
+        }
+        self._reply(200, body)
 
     def _next_tokens(self) -> None:
         body = self._body()
@@ -225,6 +250,9 @@ class _Handler(BaseHTTPRequestHandler):
         for part in parts:
             now = time.perf_counter()
             if isinstance(part, End):
+                if part.drafted is not None:
+                    for totals in (self.server.totals, count):
+                        totals.tell(part.drafted, count.untold)
                 done = {
                     "done": True,
                     "finish": part.finish,
@@ -235,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "first_burst": first_tokens,
                     "prefill_s": first_at - received_at,
                     "decode_s": last_at - first_at,
-                    "drafted": count.drafted,
+                    "drafted": count.told_drafts,
                     "accepted": count.accepted,
                     "steps": count.steps,
                     "peak_memory": part.peak_memory,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -44,8 +45,9 @@ class Fake:
                 raise served.RefusedError("no such prompt")
             if fault == "fail":
                 raise MemoryError("all is full")
+            untold = fault.startswith("untold")
             for step in STEPS:
-                yield step
+                yield dataclasses.replace(step, drafted=None) if untold else step
                 if fault == "fail-later":
                     raise ValueError("a tensor broke")
                 if fault == "die":
@@ -56,14 +58,21 @@ class Fake:
                 time.sleep(0.001)
             if fault != "no-end":
                 yield served.End(
-                    "stop", prompt_tokens=9, cached_tokens=0, text="\ufffd", peak_memory=12_345
+                    "stop",
+                    prompt_tokens=9,
+                    cached_tokens=0,
+                    text="\ufffd",
+                    peak_memory=12_345,
+                    drafted=6 if fault == "untold-until-the-end" else None,
                 )
         finally:
             self.closed.set()
 
     def next_tokens(
         self, messages: Sequence[tuple[str, str]], written: Sequence[int], count: int
-    ) -> list[tuple[int, float]]:
+    ) -> list[tuple[int, float]] | None:
+        if messages[0][1] == "untold":
+            return None
         if not written:
             raise served.RefusedError("nothing is written")
         return [(token, -float(token)) for token in written][:count]

@@ -90,9 +90,25 @@ async def test_steps_arrive_as_bursts_and_are_counted(tmp_path: Path) -> None:
     assert completion.decode_rate == pytest.approx(5 / completion.decode_s)
 
 
+async def test_drafts_that_are_told_of_the_answer_alone(tmp_path: Path) -> None:
+    async with started(tmp_path / "log") as client:
+        *_, told = await parts_of(client, "untold-until-the-end")
+        counted = await client.counters()
+        assert isinstance(told, Completion)
+        assert (told.drafted, told.accepted, counted.drafted, counted.accepted) == (6, 3, 6, 3)
+        *_, untold = await parts_of(client, "untold")
+        assert isinstance(untold, Completion)
+        assert (untold.drafted, untold.accepted, untold.steps) == (None, 3, 3)
+        # What one answer kept to itself is missing in all totals from then on.
+        await parts_of(client)
+        later = await client.counters()
+    assert (later.drafted, later.accepted, later.steps) == (None, 9, 9)
+
+
 async def test_next_tokens_and_review(tmp_path: Path) -> None:
     async with started(tmp_path / "log") as client:
-        (first, second) = await client.next_tokens(ask(), [5, 8, 9], 2)
+        (first, second) = await client.next_tokens(ask(), [5, 8, 9], 2) or ()
+        assert await client.next_tokens(ask("untold"), [5], 2) is None
         with pytest.raises(RequestError, match="nothing is written"):
             await client.next_tokens(ask(), [], 2)
         assert await client.review() == Review(remark="hm", draft_limit=4)
