@@ -74,14 +74,7 @@ class Endpoint:
 
     def check(self, spec: LaunchSpec) -> None:
         self._needed_url()
-        if spec.speculation.method != AS_SERVED:
-            raise UsageError(
-                f"a server that already runs decodes as it was started: it cannot be asked for "
-                f"{spec.speculation.method!r}"
-            )
-        for name, _ in spec.options:
-            if name in OURS:
-                raise UsageError(f"bench sets the field {name!r} of requests itself")
+        _check(spec)
         detected = self._detected()
         if isinstance(detected, Detected):
             _model(spec, detected)
@@ -113,7 +106,7 @@ class Endpoint:
         return command
 
     async def start(self, spec: LaunchSpec, log: Path, timeout_s: float) -> EndpointServer:
-        self.check(spec)
+        _check(spec)
         url = self._needed_url()
         headers = self._headers()
         try:
@@ -169,6 +162,22 @@ def _ask(url: Url, headers: tuple[tuple[str, str], ...]) -> Detected | RunnerErr
             return pool.submit(lambda: asyncio.run(detect(url, dict(headers)))).result()
     except RunnerError as error:
         return error
+
+
+def _check(spec: LaunchSpec) -> None:
+    """What can be said without asking the server.
+
+    Raises:
+        UsageError: another way of decoding than the server's own, or a field that is not free.
+    """
+    if spec.speculation.method != AS_SERVED:
+        raise UsageError(
+            f"a server that already runs decodes as it was started: it cannot be asked for "
+            f"{spec.speculation.method!r}"
+        )
+    for name, _ in spec.options:
+        if name in OURS:
+            raise UsageError(f"bench sets the field {name!r} of requests itself")
 
 
 def _fields(spec: LaunchSpec) -> tuple[tuple[str, OptionValue], ...]:
