@@ -142,7 +142,7 @@ class Model:
                 if step is None and over:
                     step = counter.cut()
                 if step is not None:
-                    evaluated += 1 + step.drafted if steps else 0
+                    evaluated += 1 + (step.drafted or 0) if steps else 0
                     steps += 1
                     yield step
                 if over:
