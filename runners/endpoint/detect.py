@@ -31,9 +31,8 @@ class Detected:
     """None: it does not tell."""
     models: tuple[str, ...]
     """Names under which it serves models; none where it does not list them."""
-    speculates: str | None = None
-    """What it tells of speculating, to follow 'it says that it speculates': 'by EAGLE'; None:
-    nothing."""
+    speculation: str | None = None
+    """What it tells of its speculation, as a sentence; None: nothing."""
 
     @property
     def words(self) -> str:
@@ -124,7 +123,7 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     if kind is GENERIC and _is_mlx(entries, pages[HEALTH], replies):
         kind = KINDS["mlx-lm"]
     names = tuple(str(entry["id"]) for entry in entries if entry.get("id"))
-    return Detected(kind, version, names, _speculates(pages))
+    return Detected(kind, version, names, _speculation(pages))
 
 
 async def _ask(address: str, headers: Mapping[str, str]) -> Reply | RequestError:
@@ -175,14 +174,14 @@ def _is_mlx(
     return pythons and bare and health == {"status": "ok"}
 
 
-def _speculates(pages: Mapping[str, object]) -> str | None:
+def _speculation(pages: Mapping[str, object]) -> str | None:
     told = (_object(pages[path]).get("speculative_algorithm") for path in SGLANG)
     if (algorithm := next((each for each in told if each), None)) is not None:
-        return f"by {algorithm}"[:LONGEST_VERSION]
+        return f"the server speculates by {algorithm}"[:LONGEST_VERSION]
     slots = pages[SLOTS]
     first = slots[0] if isinstance(slots, list) and slots else None
     if isinstance(first, dict) and first.get("speculative") is True:
-        return "and not how"
+        return "the server speculates, and does not tell how"
     return None
 
 

@@ -60,8 +60,8 @@ class Endpoint:
             return Missing("no URL is named", ADVICE)
         detected = self._detected()
         note = "whatever the server was started with"
-        if isinstance(detected, Detected) and detected.speculates is not None:
-            note = f"it says that it speculates {detected.speculates}"
+        if isinstance(detected, Detected) and detected.speculation is not None:
+            note = detected.speculation
         return Found(
             version=detected.words if isinstance(detected, Detected) else "unknown",
             where=self._url.api,
@@ -117,9 +117,6 @@ class Endpoint:
         with log.open("a", encoding="utf-8") as file:
             models = ", ".join(detected.models[:SHOWN_MODELS]) or "none listed"
             file.write(f"{url.api}: {detected.words}; models: {models}\n")
-        remark = None
-        if detected.speculates is not None:
-            remark = f"the server says that it speculates {detected.speculates}"
         return await attach(
             Api(url, detected.kind, headers),
             _model(spec, detected),
@@ -127,7 +124,7 @@ class Endpoint:
             log=log,
             timeout_s=timeout_s,
             options=_fields(spec),
-            remark=remark,
+            remark=detected.speculation,
         )
 
     def _needed_url(self) -> Url:

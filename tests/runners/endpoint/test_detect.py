@@ -112,11 +112,11 @@ async def test_mlx_lm_is_told_by_how_little_it_says() -> None:
 
 async def test_what_it_says_of_speculating() -> None:
     found = await look({"/v1/models": MODELS, "/server_info": {"speculative_algorithm": "EAGLE"}})
-    assert found.speculates == "by EAGLE"
+    assert found.speculation == "the server speculates by EAGLE"
     props = {"default_generation_settings": {}}
     found = await look({"/v1/models": MODELS, "/props": props, "/slots": [{"speculative": True}]})
-    assert found.speculates == "and not how"
-    assert (await look({"/v1/models": MODELS})).speculates is None
+    assert found.speculation == "the server speculates, and does not tell how"
+    assert (await look({"/v1/models": MODELS})).speculation is None
 
 
 async def test_a_server_that_cannot_list_its_models_is_no_dead_one() -> None:
