@@ -51,7 +51,10 @@ def support_of(method: str, build: Build) -> MethodSupport:
         return MethodSupport(
             method, supported=True, note=note, needs=(need,), limit=LengthLimit.BLOCK
         )
-    note = f"through LLAMA_ARG_SPEC_TYPE in its server's environment: {INFERRED}"
+    note = (
+        "through LLAMA_ARG_SPEC_TYPE in its server's environment, with lengths that only "
+        f"llama-server's flags could change: {INFERRED}"
+    )
     return MethodSupport(method, supported=True, note=note, fixed_length=NGRAMS[method])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from runners.base.contract import LaunchSpec, Message, Request, RequestError, StartError
 from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.llama_cpp.choose import llama_cpp
+from runners.ollama.child import ChildClient
 from runners.ollama.runner import Ollama
 from runners.ollama.server import OllamaServer
 from tests.live.answers import answer, text
@@ -75,6 +77,43 @@ async def test_mtp_is_counted_by_the_child(
     # No copy of the model is left, and the model is.
     assert not log.with_name("log.models").exists()
     assert family.qwen35_mtp.is_file()
+
+
+async def test_a_child_that_does_not_count_tells_it_in_its_log(
+    install: Install, family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start(install(faults()), family.qwen35_mtp, tmp_path / "log", MTP)
+    try:
+        await answer(server, ASK)
+        counted = await server.counters()
+
+        async def nothing(_: ChildClient) -> None:
+            return None
+
+        monkeypatch.setattr(ChildClient, "counts", nothing)
+        logged = await server.counters()
+        review = await server.review()
+    finally:
+        await server.stop()
+    assert counted is not None
+    assert counted.drafted
+    assert logged == replace(counted, accepted_per_position=())
+    assert review.disagreement is None
+
+
+async def test_several_requests_at_a_time(install: Install, family: Family, tmp_path: Path) -> None:
+    options = (("num_thread", 1), ("OLLAMA_NUM_PARALLEL", 2))
+    spec = LaunchSpec(family.qwen3, options=options, context=512)
+    server = await Ollama(install(faults())).start(spec, tmp_path / "log", 60)
+    try:
+        alone, _ = await answer(server, ASK)
+        both = await asyncio.gather(answer(server, ASK), answer(server, ASK))
+    finally:
+        await server.stop()
+    for bursts, completion in both:
+        assert completion.output_tokens == 48
+        assert completion.cached_tokens is not None
+        assert text(bursts) == text(alone)
 
 
 async def test_plain_decoding_is_what_llama_cpp_makes(

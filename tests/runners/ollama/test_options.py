@@ -110,7 +110,7 @@ def test_where_options_go(model: Path) -> None:
 )
 def test_options_that_cannot_be(model: Path, name: str, value: OptionValue, words: str) -> None:
     with pytest.raises(UsageError) as failure:
-        settings(model, **{name: value})
+        settings_of(LaunchSpec(model, options=((name, value),)), OWN)
     assert words in str(failure.value)
 
 
