@@ -14,10 +14,9 @@ from mlx_lm.sample_utils import make_sampler
 
 from runners.base.generator_server import Asked, End, RefusedError, Step
 from runners.base.steps import StepCounter
+from runners.base.vocabulary import difference
 from runners.mlx.prompt import tokens_of
 
-MOST_DIFFERENCE = 128
-"""Tokens that one vocabulary may have and the other lack; llama.cpp's rule too."""
 DRAFT_PREFILL_STEP = int(
     inspect.signature(speculative_generate_step).parameters["prefill_step_size"].default
 )
@@ -171,24 +170,3 @@ def _rows(model: Any) -> int | None:
     """Tokens that a model has embeddings of; None: it does not say."""
     rows = getattr(getattr(model, "args", None), "vocab_size", None)
     return rows if isinstance(rows, int) else None
-
-
-def difference(
-    target: Mapping[str, int], draft: Mapping[str, int], draft_rows: int | None
-) -> str | None:
-    """How the draft's vocabulary (text -> id) differs; None where it may draft for the target."""
-    if target == draft:
-        return None
-    ours = {token: text for text, token in target.items()}
-    theirs = {token: text for text, token in draft.items()}
-    for token in sorted(ours.keys() & theirs.keys()):
-        if ours[token] != theirs[token]:
-            return f"token {token} is {theirs[token]!r:.40}, the target's {ours[token]!r:.40}"
-    if len(ours.keys() ^ theirs.keys()) > MOST_DIFFERENCE:
-        return (
-            f"it has {len(theirs):,} tokens, the target {len(ours):,}: "
-            f"more than {MOST_DIFFERENCE} apart"
-        )
-    if draft_rows is not None and max(ours, default=-1) >= draft_rows:
-        return f"it has embeddings of {draft_rows:,} tokens, the target's ids go to {max(ours):,}"
-    return None
