@@ -36,11 +36,22 @@ def asked_version(argv: Sequence[str], env: Mapping[str, str]) -> str:
     return lines[-1][:LONGEST_VERSION] if answer.returncode == 0 and lines else UNKNOWN
 
 
+def package_version(python: str, distribution: str, env: Mapping[str, str]) -> str | None:
+    """Of a distribution that is installed in another Python; None: it is not.
+
+    Raises:
+        RunnerError: the Python cannot be started, or does not end.
+    """
+    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+    said = asked_version([python, "-I", "-c", code], env)
+    return None if said == UNKNOWN else said
+
+
 def asked_help(
     words: Sequence[str],
     *,
     version: str,
-    questions: Sequence[str],
+    questions: Sequence[Sequence[str]],
     read: Callable[[str], Help],
     cache: str,
     env: Mapping[str, str],
@@ -68,13 +79,13 @@ def asked_help(
 
 def _ask(
     words: Sequence[str],
-    questions: Sequence[str],
+    questions: Sequence[Sequence[str]],
     read: Callable[[str], Help],
     env: Mapping[str, str],
 ) -> Help:
     reason = ""
     for question in questions:
-        answer = ask([*words, question], env=env, timeout_s=ASKING_S)
+        answer = ask([*words, *question], env=env, timeout_s=ASKING_S)
         if answer.returncode == 0:
             try:
                 return read(answer.out)
@@ -82,7 +93,9 @@ def _ask(
                 reason = reason or str(error)
                 continue
         last = (answer.errors.strip() or answer.out.strip()).splitlines()[-1:]
-        reason = ": ".join([f"{question} {describe_exit(answer.returncode)}", *last])[:300]
+        reason = ": ".join([f"{' '.join(question)} {describe_exit(answer.returncode)}", *last])[
+            :300
+        ]
     raise RunnerError(reason)
 
 

@@ -20,7 +20,7 @@ ABOUT = Path(__file__).with_name("about.py")
 CACHE = "vllm"
 """Where its help is kept."""
 ABOUT_S = 60.0
-HELPS = ("--help=all", "--help")
+HELPS = (("--help=all",), ("--help",))
 """The first since 0.11 (October 2025), when the second began to list groups only. Before, it
 looked for flags with 'all' in their names, or was an error."""
 
