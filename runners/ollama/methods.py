@@ -14,7 +14,7 @@ NO_SWITCH_NOTE = (
     "or the parameter draft_num_predict (Ollama 0.30 and later): bench's --method and "
     "--draft-tokens"
 )
-INFERRED = "inferred from the sources of Ollama and llama.cpp, not confirmed by its makers"
+INFERRED = "inferred from the sources of Ollama and llama.cpp"
 
 NGRAMS = {
     "ngram-simple": 48,
