@@ -180,6 +180,7 @@ def _llama_cpp_python() -> Iterator[Real]:
     """Needs llama-cpp-python[server] beside this Python."""
     try:
         import llama_cpp
+
         importlib.import_module("starlette_context")  # One of the extra's.
     except ImportError:
         return
@@ -298,7 +299,8 @@ def _running(real: Real, folder: Path) -> Iterator[str]:
             for _ in range(600):
                 time.sleep(0.5)
                 if process.poll() is not None:
-                    sys.exit(f"{real.name} ended: {folder / real.name}.log")
+                    said = Path(log.name).read_text(encoding="utf-8", errors="replace")
+                    sys.exit(f"{real.name} ended: {said[-2000:]}")
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     probe = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
                     probe.request("GET", "/v1/models")

@@ -181,13 +181,15 @@ class TranscriptServer:
             at, data = parts[0]
             parts[0] = (at, head + data)
             first = 0
+        ends = [index for index, (_, data) in enumerate(parts) if b"[DONE]" in data]
+        end = min([*ends, len(parts) - 1])
         sent_at = 0.0
         for index, (at, data) in enumerate(parts):
             self._fail(connection, index - first)
             due = max(since + at * self.scale, sent_at + LEAST_GAP_S)
             self._wait(connection, due - time.perf_counter())
-            if index == len(parts) - 1:
-                # Whoever has the whole answer finds it counted.
+            if index == end:
+                # Whoever has the whole answer finds it counted, and may leave.
                 self._add(exchange)
             connection.sendall(data)
             sent_at = time.perf_counter()

@@ -1,0 +1,139 @@
+"""The runners that the contract is held against: the mock, and the real ones that are here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from runners.base.contract import LaunchSpec, OptionValue, Server
+from runners.base.speculation import PLAIN_DECODING, Speculation
+from runners.registry import make_runner
+from tests.contract.setting import ALL, NEXT, Setting, Stand, environment
+from tests.live.builds import BUILDS, program_of, why_absent
+from tests.live.not_built import environment_of, why_not
+from tests.models.export import Family
+
+CONTEXT = 1024
+K = 3
+
+
+def _address(server: Server) -> str | None:
+    address = getattr(server, "_address", None)
+    return None if address is None else str(address)
+
+
+# ---- mock --------------------------------------------------------------------------------------
+
+
+def _mock(name: str, speculation: Speculation) -> Stand:
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        options: tuple[tuple[str, OptionValue], ...] = (("step-ms", 2), ("prefill-ms", 2))
+        spec = LaunchSpec(None, speculation, options)
+        yield Setting(make_runner("mock"), spec, drafts=not speculation.is_plain)
+
+    return Stand(f"mock-{name}", make)
+
+
+# ---- llama.cpp ---------------------------------------------------------------------------------
+
+
+def _llama_cpp(build: str, name: str, speculation: Speculation) -> Stand:
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        options: tuple[tuple[str, OptionValue], ...] = (("threads", 1), ("threads-batch", 1))
+        model = family.qwen3 if speculation.is_plain else family.qwen35_mtp
+        drafts = not speculation.is_plain
+        with environment(XDG_CACHE_HOME=str(folder)):
+            yield Setting(
+                make_runner("llama.cpp", program_of(build)),
+                LaunchSpec(model, speculation, options, CONTEXT),
+                drafts=drafts,
+                tells=ALL - {NEXT} if drafts else ALL,
+                missing=LaunchSpec(folder / "none.gguf", context=CONTEXT),
+                pages=_address,
+            )
+
+    return Stand(f"{build}-{name}", make, why_absent(build), live=True)
+
+
+def _llama_cpp_python(name: str, speculation: Speculation) -> Stand:
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        options: tuple[tuple[str, OptionValue], ...] = (("n_threads", 1), ("n_threads_batch", 1))
+        # Without flash attention its text depends on how many tokens a batch has.
+        options = (*options, ("flash_attn", "on"))
+        yield Setting(
+            make_runner("llama-cpp-python"),
+            LaunchSpec(family.qwen3, speculation, options, CONTEXT),
+            drafts=not speculation.is_plain,
+            missing=LaunchSpec(folder / "none.gguf", context=CONTEXT),
+        )
+
+    absent = None if importlib.util.find_spec("llama_cpp") else why_not("llama-cpp-python")
+    return Stand(f"llama-cpp-python-{name}", make, absent, live=True)
+
+
+# ---- environments of their own ------------------------------------------------------------------
+
+
+def _mlx(name: str, drafts: bool) -> Stand:
+    python = environment_of("mlx")
+
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        speculation = PLAIN_DECODING
+        if drafts:
+            speculation = Speculation("draft-model", K, family.draft_hf)
+        yield Setting(
+            make_runner("mlx", python),
+            LaunchSpec(family.qwen3_hf, speculation, (), CONTEXT),
+            drafts=drafts,
+            missing=LaunchSpec(folder / "none", context=CONTEXT),
+        )
+
+    return Stand(f"mlx-{name}", make, None if python else why_not("mlx"), live=True)
+
+
+def _vllm() -> Stand:
+    """One launch alone: each takes half a minute."""
+    python = environment_of("vllm")
+
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        options: tuple[tuple[str, OptionValue], ...] = (
+            ("dtype", "float32"),
+            ("enforce-eager", True),
+            ("distributed-executor-backend", "uni"),
+        )
+        with environment(
+            VLLM_CPU_OMP_THREADS_BIND="nobind",
+            OMP_NUM_THREADS="1",
+            VLLM_ENABLE_V1_MULTIPROCESSING="0",
+        ):
+            yield Setting(
+                make_runner("vllm", str(Path(str(python)).with_name("vllm"))),
+                LaunchSpec(family.qwen35_mtp_hf, Speculation("mtp", K), options, CONTEXT),
+                drafts=True,
+                pages=_address,
+            )
+
+    return Stand("vllm-mtp", make, None if python else why_not("vllm"), live=True)
+
+
+STANDS: tuple[Stand, ...] = (
+    _mock("plain", PLAIN_DECODING),
+    _mock("mtp", Speculation("mtp", K)),
+    *(
+        _llama_cpp(build, name, speculation)
+        for build in BUILDS
+        for name, speculation in (("plain", PLAIN_DECODING), ("mtp", Speculation("mtp", K)))
+    ),
+    _llama_cpp_python("plain", PLAIN_DECODING),
+    _llama_cpp_python("ngram", Speculation("ngram", K)),
+    _mlx("plain", drafts=False),
+    _mlx("draft-model", drafts=True),
+    _vllm(),
+)
