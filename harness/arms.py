@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.counterparts import with_counterparts
@@ -89,7 +89,7 @@ def _expand(
     plain arms."""
     runner = runners[runner_name]
     if runner.attached:
-        yield from _as_served(spec, runner_name, suite, runner)
+        yield from _as_served(spec, runner_name, suite, runners)
         return
     model = choose(spec.model or suite.model, runner, shelf)
     lengths = spec.draft_tokens or suite.draft_tokens
@@ -97,7 +97,7 @@ def _expand(
     if draft is None and _takes_draft(spec.method, suite.draft_model, runner, shelf):
         draft = suite.draft_model
     args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
-    args |= _given(runner_name, suite, runner, spec.args)
+    args |= _merged(runner, (suite.args, _of_build(runner_name, suite), spec.args))
 
     plain = Arm(
         id="",
@@ -127,10 +127,13 @@ def _expand(
                 )
 
 
-def _as_served(spec: ArmSpec, name: str, suite: Suite, runner: Runner) -> Iterator[Arm]:
+def _as_served(
+    spec: ArmSpec, name: str, suite: Suite, runners: Mapping[str, Runner]
+) -> Iterator[Arm]:
     """The arms of a server that already runs: one, or one for each set of its requests' options.
 
-    Of an entry that speculates and is for every runner it takes nothing.
+    Beside runners that are launched it takes only options of its own: what goes to every runner is
+    meant for launches, and a field of a request has no list of names that it could be held against.
     """
     if name in spec.runner and (spec.method != PLAIN or spec.model or spec.draft_model):
         raise SuiteError(
@@ -138,7 +141,11 @@ def _as_served(spec: ArmSpec, name: str, suite: Suite, runner: Runner) -> Iterat
             "it has the model and the method that it was started with, and an arm may set only "
             "options of its requests (args)"
         )
-    args = _given(name, suite, runner, spec.args if spec.method == PLAIN else {})
+    runner = runners[name]
+    alone = all(runners[other].attached for other in suite.runner)
+    own = name in spec.runner or (alone and spec.method == PLAIN)
+    tables = (suite.args if alone else {}, _of_build(name, suite), spec.args if own else {})
+    args = _merged(runner, tables)
     for options in _crossed({key: v for key, v in args.items() if runner.applies(key, AS_SERVED)}):
         yield Arm(
             id="",
@@ -151,10 +158,14 @@ def _as_served(spec: ArmSpec, name: str, suite: Suite, runner: Runner) -> Iterat
         )
 
 
-def _given(name: str, suite: Suite, runner: Runner, own: Mapping[str, Values]) -> dict[str, Values]:
-    """The options of an entry for a runner, by the runner's names: `own` win over the suite's."""
+def _of_build(name: str, suite: Suite) -> Mapping[str, Values]:
+    """The options for one runner alone."""
     build = suite.runners.get(name)
-    tables = (suite.args, {} if build is None else build.args, own)
+    return {} if build is None else build.args
+
+
+def _merged(runner: Runner, tables: Iterable[Mapping[str, Values]]) -> dict[str, Values]:
+    """Options by the runner's names; later tables win."""
     return {runner.canonical(key): value for table in tables for key, value in table.items()}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +31,7 @@ from harness.suite_values import (
     prompt_count,
     shown,
     variable_name,
+    without_keys,
 )
 from runners.base.speculation import PLAIN, SyntheticAcceptance
 from runners.base.spelling import nearest
@@ -52,7 +54,9 @@ class SuiteError(Exception):
 
 Value = bool | int | float | str
 Values = Value | tuple[Value, ...]
-Arguments = dict[str, Annotated[Values, BeforeValidator(argument)]]
+Arguments = Annotated[
+    dict[str, Annotated[Values, BeforeValidator(argument)]], AfterValidator(without_keys)
+]
 DraftTokens = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MOST_DRAFT_TOKENS)], ...], BeforeValidator(numbers)
 ]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import re
 import urllib.parse
+from collections.abc import Mapping
+from typing import TypeVar
 
 from runners.base.speculation import AS_SERVED, METHODS, SyntheticAcceptance, parts_of
 from runners.base.spelling import known_names
+
+Options = TypeVar("Options", bound=Mapping[str, object])
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
@@ -113,6 +117,27 @@ def variable_name(value: object) -> str:
 def is_url(text: str) -> bool:
     """Whether it begins as a URL does."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+SECRET = re.compile(
+    r"(?i)(^|[^a-z])(api[^a-z]?key|authorization|password|(hf|auth|access).?token)$"
+)
+"""Names of options whose value is a secret."""
+
+
+def without_keys(options: Options) -> Options:
+    """Options as they are: they are written into the files of a run.
+
+    Raises:
+        ValueError: one by its name is a secret; its value is not repeated.
+    """
+    for name in options:
+        if SECRET.search(name.strip()):
+            raise ValueError(
+                f"the value of {shown(name)} would stand in the files of the run: give a key by an "
+                "environment variable (of an endpoint, --api-key-env; in a file, api_key_env)"
+            )
+    return options
 
 
 def check_url(text: str) -> None:
