@@ -54,6 +54,8 @@ PORT_TAKEN = (
     "Failed to bind socket",
     "Port is already in use",
 )
+OFFLINE = {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""Nothing is looked up in the network."""
 NO_REASON = "its log tells no reason"
 
 
@@ -150,13 +152,9 @@ class LaunchedServer(ABC):
         """Under which it serves the model: if it can be told, one that only this launch knows."""
         return f"bench-{secrets.token_hex(4)}"
 
-    def environment(self, build: Build) -> dict[str, str]:
-        """What it inherits, with nothing looked up in the network."""
-        return dict(os.environ) | {
-            "HF_HUB_OFFLINE": "1",
-            "NO_COLOR": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
+    def kept_variables(self, build: Build) -> Mapping[str, str]:
+        """This process's own variables, without those by which it would not run as it was asked."""
+        return os.environ
 
     def inherited(self) -> dict[str, str]:
         """Those variables of this process that change what the program does: for reproduction."""
@@ -216,7 +214,7 @@ class LaunchedServer(ABC):
                     *self.listening(Place(port, name, scratch), build),
                 ],
                 log=log,
-                env=self.environment(build) | dict(launch.variables),
+                env={**self.kept_variables(build), **OFFLINE, **launch.variables},
                 is_ready=lambda process, port: self._is_ready(
                     process, Place(port, name, scratch), spec, log, deadline
                 ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from runners.base.contract import LaunchSpec, Missing, OptionValue, UsageError
@@ -13,7 +14,7 @@ from runners.base.support import MethodSupport
 from runners.endpoint.launched import Build, Launch, LaunchedServer
 from runners.endpoint.place import HOST, Place, page, serves
 from runners.endpoint.server import EndpointServer
-from runners.sglang.build import LEFT_OUT, describe, environment
+from runners.sglang.build import describe, environment
 from runners.sglang.methods import METHODS, applies, simulated, speculating, support_of
 
 KINDS = "Hugging Face"
@@ -97,9 +98,8 @@ class Sglang(LaunchedServer):
     def listening(self, place: Place, build: Build) -> list[str]:
         return ["--served-model-name", place.name, "--host", HOST, "--port", str(place.port)]
 
-    def environment(self, build: Build) -> dict[str, str]:
-        inherited = super().environment(build)
-        return {name: text for name, text in inherited.items() if not name.startswith(LEFT_OUT)}
+    def kept_variables(self, build: Build) -> Mapping[str, str]:
+        return environment()
 
     def inherited(self) -> dict[str, str]:
         return {n: text for n, text in environment().items() if n.startswith("SGLANG_")}

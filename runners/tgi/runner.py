@@ -67,8 +67,10 @@ class Tgi(LaunchedServer):
     name = "tgi"
     title = "TGI"
     manner = Manner(
-        # '2025-12-01T12:00:00.123456Z ERROR shard-manager: text_generation_launcher: '
-        prefix=re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[A-Z]+ (?:[\w-]+(?:\{[^}]*\})?: ?)*"),
+        # Its own lines begin with a time, a level, and the places that say it.
+        prefix=re.compile(
+            r"^\d{4}-\d\d-\d\dT[\d:.]+Z\s+[A-Z]+ (?:[a-z][a-z0-9_:-]*(?:\{[^}]*\})?: ?)*"
+        ),
         vague=(
             "ShardCannotStart",
             "ShardDisconnected",
@@ -140,13 +142,8 @@ class Tgi(LaunchedServer):
         where = ["--hostname", HOST, "--port", str(place.port)]
         return [*where, "--shard-uds-path", socket]
 
-    def environment(self, build: Build) -> dict[str, str]:
-        kept = environment(build)
-        return {name: text for name, text in super().environment(build).items() if name in kept} | {
-            "HF_HUB_OFFLINE": "1",
-            "NO_COLOR": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
+    def kept_variables(self, build: Build) -> Mapping[str, str]:
+        return environment(build)
 
     def inherited(self) -> dict[str, str]:
         return {name: os.environ[name] for name in COUNTING if name in os.environ}
