@@ -14,7 +14,7 @@ NO_SWITCH_NOTE = (
     "or the parameter draft_num_predict (Ollama 0.30 and later): bench's --method and "
     "--draft-tokens"
 )
-INFERRED = "inferred from the sources of Ollama and llama.cpp"
+INFERRED = "inferred from the sources"
 
 NGRAMS = {
     "ngram-simple": 48,
@@ -51,10 +51,7 @@ def support_of(method: str, build: Build) -> MethodSupport:
         return MethodSupport(
             method, supported=True, note=note, needs=(need,), limit=LengthLimit.BLOCK
         )
-    note = (
-        "through LLAMA_ARG_SPEC_TYPE in its server's environment, with lengths that only "
-        f"llama-server's flags could change: {INFERRED}"
-    )
+    note = f"by LLAMA_ARG_SPEC_TYPE in its server's environment: {INFERRED}"
     return MethodSupport(method, supported=True, note=note, fixed_length=NGRAMS[method])
 
 
