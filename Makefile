@@ -23,7 +23,7 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llama-cpp,nvidia,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llama-cpp,nvidia,openvino,test,dev]'
 	@touch $@
 
 sweep: $(VENV)/.run
