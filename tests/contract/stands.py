@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, Server
 from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.registry import make_runner
-from tests.contract.setting import ALL, NEXT, Setting, Stand, environment
-from tests.live.builds import BUILDS, program_of, why_absent
+from tests.contract.setting import (
+    ACCEPTED,
+    ALL,
+    COUNTERS,
+    DRAFTED,
+    IDS,
+    NEXT,
+    STEPS,
+    Setting,
+    Stand,
+    environment,
+)
+from tests.live.builds import llama_server, program_of, why_absent
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
+from tests.runners.ollama.conftest import fake_program
+from tests.runners.ollama.fake_ollama import Faults
 
 CONTEXT = 1024
 K = 3
+OLLAMA = ALL - {IDS, COUNTERS}
+OLLAMA_DRAFTING = ALL - {IDS, DRAFTED, ACCEPTED, STEPS}
+"""What an answer of Ollama's does not tell its llama-server counts."""
 
 
 def _address(server: Server) -> str | None:
@@ -52,7 +70,7 @@ def _llama_cpp(build: str, name: str, speculation: Speculation) -> Stand:
                 LaunchSpec(model, speculation, options, CONTEXT),
                 drafts=drafts,
                 tells=ALL - {NEXT} if drafts else ALL,
-                missing=LaunchSpec(folder / "none.gguf", context=CONTEXT),
+                missing=None if drafts else LaunchSpec(folder / "none.gguf", context=CONTEXT),
                 pages=_address,
             )
 
@@ -65,15 +83,40 @@ def _llama_cpp_python(name: str, speculation: Speculation) -> Stand:
         options: tuple[tuple[str, OptionValue], ...] = (("n_threads", 1), ("n_threads_batch", 1))
         # Without flash attention its text depends on how many tokens a batch has.
         options = (*options, ("flash_attn", "on"))
+        drafts = not speculation.is_plain
         yield Setting(
             make_runner("llama-cpp-python"),
             LaunchSpec(family.qwen3, speculation, options, CONTEXT),
-            drafts=not speculation.is_plain,
-            missing=LaunchSpec(folder / "none.gguf", context=CONTEXT),
+            drafts=drafts,
+            missing=None if drafts else LaunchSpec(folder / "none.gguf", context=CONTEXT),
         )
 
     absent = None if importlib.util.find_spec("llama_cpp") else why_not("llama-cpp-python")
     return Stand(f"llama-cpp-python-{name}", make, absent, live=True)
+
+
+def _ollama(name: str, speculation: Speculation, *, real: bool) -> Stand:
+    """The real one where it is installed; what answers like it has a real llama-server behind."""
+    absent = None if shutil.which("ollama") else "ollama is not on PATH"
+
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        options: tuple[tuple[str, OptionValue], ...] = (("num_thread", 1), ("num_gpu", 0))
+        model = family.qwen3 if speculation.is_plain else family.qwen35_mtp
+        program = None
+        if not real:
+            program = fake_program(folder / "bin", Faults(llama_server=str(llama_server())))
+        with environment(XDG_CACHE_HOME=str(folder)):
+            yield Setting(
+                make_runner("ollama", program),
+                LaunchSpec(model, speculation, options, CONTEXT),
+                drafts=not speculation.is_plain,
+                tells=OLLAMA if speculation.is_plain else OLLAMA_DRAFTING,
+            )
+
+    if real:
+        return Stand(f"ollama-{name}", make, absent, live=True)
+    return Stand(f"ollama-stand-in-{name}", make, why_absent("llama-server"), live=True)
 
 
 # ---- environments of their own ------------------------------------------------------------------
@@ -91,7 +134,7 @@ def _mlx(name: str, drafts: bool) -> Stand:
             make_runner("mlx", python),
             LaunchSpec(family.qwen3_hf, speculation, (), CONTEXT),
             drafts=drafts,
-            missing=LaunchSpec(folder / "none", context=CONTEXT),
+            missing=None if drafts else LaunchSpec(folder / "none", context=CONTEXT),
         )
 
     return Stand(f"mlx-{name}", make, None if python else why_not("mlx"), live=True)
@@ -123,17 +166,21 @@ def _vllm() -> Stand:
     return Stand("vllm-mtp", make, None if python else why_not("vllm"), live=True)
 
 
-STANDS: tuple[Stand, ...] = (
-    _mock("plain", PLAIN_DECODING),
-    _mock("mtp", Speculation("mtp", K)),
-    *(
-        _llama_cpp(build, name, speculation)
-        for build in BUILDS
-        for name, speculation in (("plain", PLAIN_DECODING), ("mtp", Speculation("mtp", K)))
-    ),
+MOCKS = (_mock("plain", PLAIN_DECODING), _mock("mtp", Speculation("mtp", K)))
+LIBRARIES = (
     _llama_cpp_python("plain", PLAIN_DECODING),
     _llama_cpp_python("ngram", Speculation("ngram", K)),
     _mlx("plain", drafts=False),
     _mlx("draft-model", drafts=True),
-    _vllm(),
 )
+SERVERS = tuple(
+    stand(name, speculation)
+    for stand in (
+        functools.partial(_llama_cpp, "embedded"),
+        functools.partial(_llama_cpp, "llama-server"),
+        functools.partial(_ollama, real=False),
+        functools.partial(_ollama, real=True),
+    )
+    for name, speculation in (("plain", PLAIN_DECODING), ("mtp", Speculation("mtp", K)))
+)
+SLOW = (_vllm(),)

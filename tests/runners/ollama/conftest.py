@@ -23,18 +23,20 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Makes an `ollama` with these faults; its path."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def make(faults: Faults) -> str:
-        said = json.dumps(asdict(faults))
-        script = tmp_path / "bin" / "ollama"
-        script.parent.mkdir(exist_ok=True)
-        script.write_text(
-            f"#!{sys.executable}\nimport os, runpy\nos.environ['FAKE_OLLAMA'] = {said!r}\n"
-            f"runpy.run_path({fake_ollama.__file__!r}, run_name='__main__')\n"
-        )
-        script.chmod(0o755)
-        return str(script)
+    return lambda faults: fake_program(tmp_path / "bin", faults)
 
-    return make
+
+def fake_program(folder: Path, faults: Faults) -> str:
+    """Writes an `ollama` with these faults; its path."""
+    said = json.dumps(asdict(faults))
+    script = folder / "ollama"
+    folder.mkdir(exist_ok=True)
+    script.write_text(
+        f"#!{sys.executable}\nimport os, runpy\nos.environ['FAKE_OLLAMA'] = {said!r}\n"
+        f"runpy.run_path({fake_ollama.__file__!r}, run_name='__main__')\n"
+    )
+    script.chmod(0o755)
+    return str(script)
 
 
 def gguf(path: Path, architecture: str) -> Path:
