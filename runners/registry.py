@@ -12,6 +12,10 @@ from runners.llama_cpp_python.runner import LlamaCppPython
 from runners.mlx.choose import mlx
 from runners.mock import MockRunner
 from runners.ollama.runner import Ollama
+from runners.openvino.runner import OpenVino
+from runners.sglang.runner import Sglang
+from runners.tensorrt_llm.runner import TensorRtLlm
+from runners.tgi.runner import Tgi
 from runners.vllm.runner import Vllm
 
 KINDS: dict[str, Callable[[str | None], Runner]] = {
@@ -20,6 +24,10 @@ KINDS: dict[str, Callable[[str | None], Runner]] = {
     "mlx": mlx,
     "vllm": Vllm,
     "ollama": Ollama,
+    "openvino": lambda program: _without_program(OpenVino(), program),
+    "sglang": Sglang,
+    "tgi": Tgi,
+    "tensorrt-llm": TensorRtLlm,
     "endpoint": Endpoint,
     "mock": lambda program: _without_program(MockRunner(), program),
 }

@@ -15,7 +15,7 @@ from harness.feasible import left_out
 from harness.plan import Plan
 from harness.report.escape import clean
 from harness.report.numbers import counted
-from runners.base.contract import Runner
+from runners.base.contract import Missing, Runner
 from runners.base.packaging import packaging_of
 
 
@@ -43,12 +43,13 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
         }
         print(json.dumps(shown, indent=2))
         return
+    chosen = not all(arm.as_served for arm in plan.arms)
     console = Console()
     console.print(_table(plan))
     shortened = [f"{arm.id}: {arm.shortened}" for arm in plan.arms if arm.shortened is not None]
     cannot = [f"cannot work: {line}" for line in left_out(plan.arms)]
-    models = _models(plan) if len({arm.runner for arm in plan.arms}) > 1 else []
-    chosen = not all(arm.as_served for arm in plan.arms)
+    several = len({arm.runner for arm in plan.arms}) > 1
+    models = _models(plan, runners) if several or not chosen else []
     context = f"; context {plan.context}" if chosen else ""
     lines = [
         *(["", *models] if models else []),
@@ -77,7 +78,7 @@ def _table(plan: Plan) -> Table:
     return table
 
 
-def _models(plan: Plan) -> list[str]:
+def _models(plan: Plan, runners: Mapping[str, Runner]) -> list[str]:
     """'mlx, beside llama.cpp: Qwen3-8B-4bit (an MLX folder), drafts by …', a line a runner."""
     lines = []
     for runner in dict.fromkeys(arm.runner for arm in plan.measured):
@@ -87,10 +88,19 @@ def _models(plan: Plan) -> list[str]:
         drafts = _names(arm.draft_model for arm in own)
         models = _names(arm.model for arm in own) or "no model"
         if any(arm.as_served for arm in own):
-            models = "what it serves"
+            models = _served(runners[runner])
         line = f"{runner}{beside}: {models}"
         lines.append(f"{line}, drafts by {drafts}" if drafts else line)
     return lines
+
+
+def _served(runner: Runner) -> str:
+    """'the server at http://localhost:8080/v1 (llama-server b11434), acceptance from timings …'."""
+    found = runner.find()
+    if isinstance(found, Missing):
+        return found.reason
+    server = f"the server at {found.where} ({found.version})"
+    return f"{server}, acceptance from: {found.acceptance_source}"
 
 
 def _names(paths: Iterable[str | None]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.analysis.lossless import Verdict
+from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.side_by_side import OtherPrompts, SideBySide, SideRow
 from harness.report import numbers
 from harness.report.tables import (
@@ -124,15 +124,9 @@ def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
         for row in group.rows
         if row.weights is not None
     }
-    visited = dict.fromkeys(
-        row.trial.arm.runner
-        for group in groups
-        for row in group.rows
-        if row.trial.arm.as_served and row.trial.failure is None
-    )
     several = ", ".join(f"{runner} {kind}" for runner, kind in weights.items())
     return (
-        *(_same_model(name, groups) for name in visited),
+        *_same_model(groups),
         *(
             [f"The runners' weights are not of one type ({several}): that alone may change texts."]
             if len(set(weights.values())) > 1
@@ -145,26 +139,32 @@ def side_remarks(groups: Sequence[SideBySide]) -> tuple[str, ...]:
     )
 
 
-def _same_model(runner: str, groups: Sequence[SideBySide]) -> str:
-    """What stands for it that a server that somebody else has started has the same model."""
-    texts = [
-        row.text
-        for group in groups
-        for row in group.others
-        if row.text is not None
-        and runner in (row.trial.arm.runner, group.reference.trial.arm.runner)
+def _same_model(groups: Sequence[SideBySide]) -> list[str]:
+    """What stands for it that servers that somebody else has started have the same model."""
+    answers: dict[str, list[Lossless]] = {}
+    for group in groups:
+        for row in group.rows:
+            if row.trial.arm.as_served and row.trial.failure is None:
+                # The first runner's answers are those that all others are held against.
+                held = [row] if row.text else group.others
+                answers.setdefault(row.trial.arm.runner, []).extend(
+                    other.text for other in held if other.text is not None
+                )
+    runners: dict[str, list[str]] = {}
+    for runner, texts in answers.items():
+        compared = sum(text.compared for text in texts)
+        same = compared - sum(text.differing for text in texts)
+        found = f"{same} of {compared} answers are identical with those beside them"
+        if not compared:
+            found = "Identical answers would confirm it, and none could be compared"
+        elif same == compared:
+            found += ", which confirms it"
+        runners.setdefault(found, []).append(runner)
+    return [
+        f"That {' and '.join(names)} {'serves' if len(names) == 1 else 'serve'} the same model is "
+        f"your word: a server that already runs does not show its files. {found}."
+        for found, names in runners.items()
     ]
-    compared = sum(text.compared for text in texts)
-    same = compared - sum(text.differing for text in texts)
-    words = (
-        f"That {runner} serves the same model is your word: a server that already runs does not "
-        "show its files. "
-    )
-    if not compared:
-        return f"{words}Identical answers would confirm it; none could be compared."
-    return f"{words}{same} of {compared} answers are identical with those beside it" + (
-        ", which confirms it." if same == compared else "; identical answers would confirm it."
-    )
 
 
 def prompt_warning(found: OtherPrompts) -> str:

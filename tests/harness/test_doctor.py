@@ -176,3 +176,14 @@ def test_gpus_are_shown() -> None:
     assert "Unknown" in text
     assert "not measured" in text
     assert "none known" in text
+
+
+def test_a_runner_that_waits_for_a_url_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "measure_read_bandwidth", lambda: BANDWIDTH)
+    diagnosis = examine({"endpoint": RUNNERS_HERE["endpoint"]})
+    (state,) = diagnosis.runners
+    assert (state.found, state.attached) == (False, True)
+    lines = [line.rstrip() for line in printed(diagnosis, 200)]
+    at = lines.index("endpoint  on request")
+    assert lines[at + 1].startswith("  advice      name it: --url http://localhost:8080/v1")
+    assert not any("missing" in line or "reason" in line for line in lines)

@@ -74,6 +74,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--model", "x" * 300], "File name too long"),
         (["--model", "~nosuchuser/x.gguf"], "--model: '~nosuchuser/x.gguf': "),
         (["--draft-model", "~nosuchuser/x.gguf"], "--draft-model: '~nosuchuser/x.gguf': "),
+        (["--url", "http://me:sk-1@h/v1"], "--url: a URL with a user or a password in it would"),
+        (["--url", "nothing"], "not an address that starts with http:// or https://"),
+        (["--url", "http://h", "--api-key-env", "sk-1"], "--api-key-env: expected the name of the"),
+        (["--url", "http://h", "--runner-arg", "api_key=sk-1"], "the value of 'api_key' would sta"),
+        (["--url", "http://h", "--model", "a.gguf"], "--model: endpoint is a server that already"),
+        (["--runner", "endpoint"], "no URL is named; name it: --url http://localhost:8080/v1"),
         (["none.toml"], "there is no suite file none.toml"),
         (["--resume", "."], "holds no run"),
         (["--resume", ".", "--out", "x"], "leave SUITE and --out away"),
@@ -85,6 +91,7 @@ def test_one_message_and_status_2(arguments: list[str], words: str) -> None:
     assert words in err
     assert err.startswith("bench: ")
     assert len(err.splitlines()) <= 3
+    assert "sk-1" not in err
     assert not out
 
 
