@@ -93,9 +93,9 @@ def _stand(name: str, guise: Guise) -> Stand:
         with (
             environment(**{VARIABLE: KEY}),
             # Twice as fast as it was, or the tests would wait for servers that thought.
-            playing(name, scale=0.5, faults=_usual(name)) as played,
+            playing(name, scale=0.5, faults=usual(name)) as played,
         ):
-            key = VARIABLE if _usual(name).bearer else None
+            key = VARIABLE if usual(name).bearer else None
             yield Setting(
                 make_runner("endpoint", played.url, key),
                 LaunchSpec(None, Speculation(AS_SERVED), guise.options),
@@ -113,7 +113,7 @@ def _stand(name: str, guise: Guise) -> Stand:
     return Stand(f"endpoint-{name}", make)
 
 
-def _usual(name: str) -> Faults:
+def usual(name: str) -> Faults:
     """One of them wants a key."""
     return Faults(bearer=KEY) if name == "openai" else NO_FAULTS
 
