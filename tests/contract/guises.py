@@ -92,8 +92,8 @@ def _stand(name: str, guise: Guise) -> Stand:
     def make(family: Family, folder: Path) -> Iterator[Setting]:
         with (
             environment(**{VARIABLE: KEY}),
-            # Twice as fast as it was, or the tests would wait for servers that thought.
-            playing(name, scale=0.5, faults=usual(name)) as played,
+            # Faster than it was, or the tests would wait for servers that thought.
+            playing(name, scale=0.1, faults=usual(name)) as played,
         ):
             key = VARIABLE if usual(name).bearer else None
             yield Setting(

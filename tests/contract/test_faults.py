@@ -25,7 +25,7 @@ from runners.registry import KINDS, make_runner
 from tests.contract.contract import text, told
 from tests.contract.guises import GUISES, KEY, VARIABLE, usual
 from tests.contract.setting import ASK
-from tests.transcripts.server import TranscriptServer, playing
+from tests.transcripts.server import Faults, TranscriptServer, playing
 from tests.transcripts.transcript import names
 
 START_S = 20.0
@@ -94,9 +94,11 @@ async def test_a_refused_request_is_no_lost_server(
         await told(server, ASK)
 
 
-@pytest.mark.parametrize("fault", ["break_after", "hang_after", "garbage_after"])
-async def test_a_server_that_fails_its_probe_does_not_start(fault: str, tmp_path: Path) -> None:
-    with playing("vllm", scale=0, faults=replace(usual("vllm"), **{fault: 2})) as played:
+@pytest.mark.parametrize(
+    "faults", [Faults(break_after=2), Faults(hang_after=2), Faults(garbage_after=2)], ids=repr
+)
+async def test_a_server_that_fails_its_probe_does_not_start(faults: Faults, tmp_path: Path) -> None:
+    with playing("vllm", scale=0, faults=faults) as played:
         spec = LaunchSpec(None, Speculation(AS_SERVED))
         with pytest.raises(StartError, match="probe request"):
             await Endpoint(played.url).start(spec, tmp_path / "log", 1.0)
