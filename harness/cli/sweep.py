@@ -71,8 +71,8 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="For --runner sglang: the Python of an environment that has it, or a whole "
-            "command in quotes.",
+            help="For --runner sglang: an `sglang` on PATH or at a path, the Python of an "
+            "environment that has it, or a whole command in quotes.",
             rich_help_panel=WHAT,
         ),
     ] = None,

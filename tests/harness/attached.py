@@ -75,7 +75,7 @@ class Attached:
         self.visits += 1
         if self.is_gone:
             raise StartError("no connection to localhost:8000")
-        options = (("step-ms", 0.2), ("prefill-ms", 0.2))
+        options = (("step-ms", 10.0), ("prefill-ms", 1.0))
         launched = replace(spec, speculation=self.speculation, options=options)
         return Visit(self, await MockRunner().start(launched, log, timeout_s))
 
