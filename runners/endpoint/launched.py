@@ -258,8 +258,9 @@ class LaunchedServer(ABC):
 
     def _why_ended(self, log: Path) -> str | None:
         """The reason in words; None where the port was taken."""
-        reason = first_error(read_end(log), self.manner) or NO_REASON
-        return None if any(words in reason for words in PORT_TAKEN) else reason
+        reason = first_error(read_end(log), self.manner)
+        said = log_tail(log) if reason is None else reason
+        return None if any(words in said for words in PORT_TAKEN) else reason or NO_REASON
 
 
 class _Held:

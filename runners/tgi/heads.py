@@ -37,9 +37,7 @@ def check_heads(heads: Path, model: Path, draft_tokens: int) -> None:
     if not isinstance(count, int):
         raise UsageError(f"--draft-model {heads}: its {CONFIG} has no {HEADS}: no Medusa heads")
     if draft_tokens > count:
-        raise UsageError(
-            f"--draft-model {heads} has {count} heads, so at most {count} draft tokens"
-        )
+        raise UsageError(f"--draft-model {heads}: its {count} heads draft {count} tokens at most")
     base = config.get(BASE)
     if not isinstance(base, str) or not _same(Path(base), model):
         raise UsageError(
