@@ -167,22 +167,26 @@ class Counters:
     accepted: int
     steps: int
     """Forward passes of the target that yielded tokens, the prefill's last one included."""
-    accepted_per_position: tuple[int, ...] = ()
-    """How often the draft's token at position 0, 1, … was accepted."""
+    accepted_per_position: tuple[int, ...] | None = ()
+    """How often the draft's token at position 0, 1, … was accepted; None: it does not count by
+    position."""
 
     def since(self, before: Counters) -> Counters:
         """The counts between `before` and this reading."""
         drafted = None
         if self.drafted is not None and before.drafted is not None:
             drafted = self.drafted - before.drafted
-        positions = itertools.zip_longest(
-            self.accepted_per_position, before.accepted_per_position, fillvalue=0
-        )
+        positions = None
+        if self.accepted_per_position is not None and before.accepted_per_position is not None:
+            pairs = itertools.zip_longest(
+                self.accepted_per_position, before.accepted_per_position, fillvalue=0
+            )
+            positions = tuple(now - then for now, then in pairs)
         return Counters(
             drafted=drafted,
             accepted=self.accepted - before.accepted,
             steps=self.steps - before.steps,
-            accepted_per_position=tuple(now - then for now, then in positions),
+            accepted_per_position=positions,
         )
 
 

@@ -29,8 +29,8 @@ class CounterNames:
     steps: str | None
     """None: the caller knows the tokens, and works the steps out."""
     per_position: str | None = None
-    """A runner may leave this family away until something was drafted: nothing at any position
-    then."""
+    """None: the runner does not count by position. One that does may leave the family away until
+    something was drafted: nothing at any position then."""
     position_label: str = "position"
 
 
@@ -106,9 +106,11 @@ def _total(found: Mapping[str, list[_Sample]], name: str) -> int:
     return sum(_whole(name, sample.value) for sample in found[name])
 
 
-def _per_position(found: Mapping[str, list[_Sample]], names: CounterNames) -> tuple[int, ...]:
+def _per_position(
+    found: Mapping[str, list[_Sample]], names: CounterNames
+) -> tuple[int, ...] | None:
     if names.per_position is None:
-        return ()
+        return None
     counts: dict[int, int] = {}
     for sample in found.get(names.per_position, []):
         label = sample.labels.get(names.position_label, "")

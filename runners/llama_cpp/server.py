@@ -210,7 +210,7 @@ class LlamaCppServer:
             if disagreement is None or asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(LOGGED_S / 10)
-        positions = len(counters.accepted_per_position) if counters is not None else 0
+        positions = len(counters.accepted_per_position or ()) if counters is not None else 0
         return Review(said.remark, disagreement, said.limit or positions or None)
 
     def _disagreement(self, said: DraftLog, counters: Counters | None) -> str | None:

@@ -131,7 +131,7 @@ class MtplxServer:
     def _add(self, drafts: Drafts) -> None:
         before = self._total
         positions = itertools.zip_longest(
-            before.accepted_per_position, drafts.per_position, fillvalue=0
+            before.accepted_per_position or (), drafts.per_position, fillvalue=0
         )
         self._total = Counters(
             (before.drafted or 0) + drafts.drafted,

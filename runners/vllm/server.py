@@ -208,7 +208,7 @@ class VllmServer:
             return Review()
         chosen = method_of(self._log)
         counted = {"/metrics": (counters.accepted, counters.drafted)}
-        limit = chosen[1] if chosen else len(counters.accepted_per_position) or None
+        limit = chosen[1] if chosen else len(counters.accepted_per_position or ()) or None
         return Review(None, self._told.disagreement(counted), limit)
 
     async def stop(self) -> None:

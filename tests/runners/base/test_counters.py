@@ -74,7 +74,7 @@ def test_a_name_is_not_found_in_a_longer_or_shorter_one() -> None:
 
 def test_a_counter_named_without_the_suffix() -> None:
     text = "# TYPE d counter\nd 5\n# TYPE a counter\na 4\n# TYPE s counter\ns 3\n"
-    assert read_counters(text, CounterNames("d", "a", "s")) == Counters(5, 4, 3)
+    assert read_counters(text, CounterNames("d", "a", "s")) == Counters(5, 4, 3, None)
 
 
 def test_series_of_several_engines_are_added() -> None:

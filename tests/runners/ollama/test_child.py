@@ -97,7 +97,7 @@ async def test_a_child_that_does_not_count_tells_it_in_its_log(
         await server.stop()
     assert counted is not None
     assert counted.drafted
-    assert logged == replace(counted, accepted_per_position=())
+    assert logged == replace(counted, accepted_per_position=None)
     assert review.disagreement is None
 
 
