@@ -22,7 +22,7 @@ ADVICE = (
 )
 SERVE = ("serve",)
 MODULE = ("-m", "sglang.launch_server")
-"""What serves in every version; `sglang serve` came in 0.5."""
+"""What serves in every version; `sglang serve` is newer."""
 HELPS = (("--model-type=llm", "--help"), ("--help",))
 """Without its type of models it lists the flags for diffusion models as well."""
 OTHERS = "--- Help for Diffusion Model Server ---"
