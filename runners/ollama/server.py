@@ -239,7 +239,7 @@ class OllamaServer:
                 break
             await asyncio.sleep(LOGGED_S / 20)
         accepted, drafted = read_drafts(self._place.log).acceptance or (0, 0)
-        return Counters(drafted, accepted, 0)
+        return Counters(drafted, accepted, 0, None)
 
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
