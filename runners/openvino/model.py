@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from runners.openvino.counts import AnswerCounts, Told
 from runners.openvino.exported import exported
 from runners.openvino.options import DRAFT_MODEL, LOOKUP, Launch
 from runners.openvino.package import DISTRIBUTION
+from runners.openvino.pieces import pieces_of
 from runners.openvino.words import in_words
 
 Messages = Sequence[tuple[str, str]]
@@ -59,7 +60,7 @@ class Model:
         }
         self._stops = {token for token in ends if token >= 0}
         vocabulary = self._tokenizer.get_vocab()
-        self._pieces = _pieces(self._tokenizer, vocabulary)
+        self._pieces = pieces_of(vocabulary, self._tokenizer.decode)
         if draft is not None:
             # GenAI itself compares how one sentence is tokenized, and goes on.
             reason = difference(vocabulary, genai.Tokenizer(draft).get_vocab())
@@ -149,15 +150,3 @@ def _told(result: Any) -> Told:
     if drafts is None:
         return Told(sizes)
     return Told(sizes, drafts.get_num_draft_tokens(), drafts.get_num_accepted_tokens())
-
-
-def _pieces(tokenizer: Any, vocabulary: Mapping[bytes, int]) -> dict[int, bytes]:
-    """The bytes of each token; none of those that a decoder leaves out, such as the end of text."""
-    ids = sorted(vocabulary.values())
-    shown = dict(zip(ids, tokenizer.decode([[token] for token in ids]), strict=True))
-    pieces = {}
-    for piece, token in vocabulary.items():
-        # A part of a character is not shown alone either, and is no text by itself.
-        hidden = not shown[token] and piece.decode(errors="ignore").encode() == piece
-        pieces[token] = b"" if hidden and piece.strip() else piece
-    return pieces
