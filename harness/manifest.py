@@ -16,6 +16,7 @@ from harness.plan import Plan
 from harness.records import Arm, Manifest, ModelInfo, PromptInfo, RunnerInfo
 from harness.suite import Suite
 from runners.base.contract import Found, Missing, Runner, UsageError
+from runners.endpoint.kinds import UNKNOWN
 
 
 def version() -> str:
@@ -144,11 +145,12 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         for arm in old.arms
         if reasons.get(arm.id, arm.impossible) != arm.impossible
     ]
-    versions = {runner.name: runner.version for runner in new.runners}
+    # A server that did not answer then may answer now: that is what a run is gone on with for.
+    versions = {r.name: r.version for r in new.runners if r.version != UNKNOWN}
     found += [
         f"{runner.name} was {runner.version}, is now {versions[runner.name]}"
         for runner in old.runners
-        if versions.get(runner.name, runner.version) != runner.version
+        if runner.version not in (UNKNOWN, versions.get(runner.name, runner.version))
     ]
     if old.machine.cpu != new.machine.cpu or old.machine.gpus != new.machine.gpus:
         found.append("this is another machine")

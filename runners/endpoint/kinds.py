@@ -9,6 +9,8 @@ from runners.base.counters import CounterNames
 from runners.base.stream import JSON
 
 NOT_EXPOSED = "not exposed"
+UNKNOWN = "unknown"
+"""The version of a server that does not answer."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from runners.endpoint.attach import attach
 from runners.endpoint.detect import Detected, detect
 from runners.endpoint.form import OURS, Form
 from runners.endpoint.holder import Visitor, listener
-from runners.endpoint.kinds import GENERIC
+from runners.endpoint.kinds import GENERIC, UNKNOWN
 from runners.endpoint.server import Api, EndpointServer
 from runners.endpoint.url import Url, read_url
 
@@ -63,11 +63,11 @@ class Endpoint:
         if isinstance(detected, Detected) and detected.speculation is not None:
             note = detected.speculation
         return Found(
-            version=detected.words if isinstance(detected, Detected) else "unknown",
+            version=detected.words if isinstance(detected, Detected) else UNKNOWN,
             where=self._url.api,
             methods=(MethodSupport(AS_SERVED, supported=True, note=note),),
             acceptance_source=(
-                detected.kind.acceptance_source if isinstance(detected, Detected) else "unknown"
+                detected.kind.acceptance_source if isinstance(detected, Detected) else UNKNOWN
             ),
             starting_s=0.0,
         )

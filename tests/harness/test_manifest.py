@@ -82,6 +82,11 @@ def test_a_build_that_has_become_another_one_is_a_difference() -> None:
     newer = runner.model_copy(update={"version": "later"})
     again = first.model_copy(update={"runners": (newer,)})
     assert differences(first, again) == [f"mock was {runner.version}, is now later"]
+    # Of a server that does not answer nobody knows, before or after.
+    silent = again.model_copy(
+        update={"runners": (runner.model_copy(update={"version": "unknown"}),)}
+    )
+    assert differences(first, silent) == differences(silent, first) == []
 
 
 def test_a_manifest_of_before_builds_had_names_can_be_read() -> None:

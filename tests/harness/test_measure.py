@@ -172,3 +172,18 @@ async def test_a_lost_server_is_told_apart() -> None:
     with pytest.raises(ServerLostError) as caught:
         await measure(server, ASK, PLACE, keep_text=True)
     assert caught.value.sample.reason == "gone"
+
+
+async def test_what_a_server_of_somebody_elses_does_not_tell_is_unknown() -> None:
+    server = Scripted(
+        BURST, Burst(2.0, 2, "bc"), Completion(1.0, 3, "length", first_burst_at_most=2)
+    )
+    server.pid = None  # type: ignore[assignment]
+    server.readings = iter([Counters(None, 5, 20), Counters(None, 8, 23)])
+    sample = await measure(server, ASK, PLACE, keep_text=True)
+    assert sample.status == "ok"
+    assert sample.first_burst_at_most == 2
+    assert (sample.drafted, sample.accepted, sample.steps) == (None, 3, 3)
+    assert sample.machine_cpu_s is None
+    assert sample.runner_cpu_s is None
+    assert sample.runner_peak_memory is None
