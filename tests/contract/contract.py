@@ -44,6 +44,7 @@ from tests.contract.setting import (
     DRAFTED,
     IDS,
     NEXT,
+    POSITIONS,
     PROMPT_TOKENS,
     STEPS,
     Setting,
@@ -247,6 +248,7 @@ async def test_what_it_tells_is_told_and_the_rest_is_none(said: Said, served: Se
         ACCEPTED: completion.accepted is not None,
         STEPS: completion.steps is not None,
         COUNTERS: said.between is not None,
+        POSITIONS: said.between is not None and said.between.accepted_per_position is not None,
         COUNTS: completion.first_burst_at_most is None,
     }
     if not served.setting.drafts:
@@ -299,9 +301,10 @@ async def test_counters_never_go_back_and_agree_with_the_answer(said: Said) -> N
         assert counted.accepted >= 0
         assert counted.steps >= 0
         assert counted.drafted is None or counted.accepted <= counted.drafted
-        assert all(count >= 0 for count in counted.accepted_per_position)
-        if counted.accepted_per_position:
-            assert sum(counted.accepted_per_position) == counted.accepted
+        positions = counted.accepted_per_position
+        if positions is not None:
+            assert all(count >= 0 for count in positions)
+            assert sum(positions) == counted.accepted
     counted = between.since(before)
     if counted.drafted is not None and said.completion.drafted is not None:
         assert counted.drafted == said.completion.drafted

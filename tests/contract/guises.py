@@ -18,6 +18,7 @@ from tests.contract.setting import (
     COUNTS,
     DRAFTED,
     IDS,
+    POSITIONS,
     PROMPT_TOKENS,
     STEPS,
     Setting,
@@ -71,16 +72,18 @@ GUISES: dict[str, Guise] = {
     "openai": Guise(False, TOTAL | {COUNTS, CACHED}, {**WRITTEN, "cached_tokens": 0}),
     "reasoning": Guise(False, TOTAL | {COUNTS}, WRITTEN),
     "sglang": Guise(True, TOTAL | SPEC | {COUNTS}, WRITTEN | DRAFTS),
-    "tensorrt-llm": Guise(True, TOTAL | {COUNTS, COUNTERS, STEPS}, {**WRITTEN, "steps": 11}),
+    "tensorrt-llm": Guise(
+        True, TOTAL | {COUNTS, COUNTERS, POSITIONS, STEPS}, {**WRITTEN, "steps": 11}
+    ),
     "tensorrt-llm-old": Guise(True, TOTAL | {COUNTS, COUNTERS, STEPS}, {**WRITTEN, "steps": 11}),
     "tgi": Guise(True, TOTAL | {COUNTS, COUNTERS}, WRITTEN),
     "vllm": Guise(False, TOTAL | {COUNTS, IDS, STEPS}, {"output_tokens": 24, "steps": 24}),
     "vllm-mtp": Guise(
-        True, TOTAL | {COUNTS, IDS, COUNTERS, STEPS}, {"output_tokens": 24, "steps": 12}
+        True, TOTAL | {COUNTS, IDS, COUNTERS, POSITIONS, STEPS}, {"output_tokens": 24, "steps": 12}
     ),
     "vllm-mtp-told": Guise(
         True,
-        TOTAL | SPEC | {COUNTS, IDS, COUNTERS},
+        TOTAL | SPEC | {COUNTS, IDS, COUNTERS, POSITIONS},
         {"output_tokens": 24, "drafted": 33, "accepted": 12, "steps": 12},
     ),
 }

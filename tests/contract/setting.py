@@ -28,10 +28,11 @@ DRAFTED = "drafted"
 ACCEPTED = "accepted"
 STEPS = "steps"
 COUNTERS = "counters"
+POSITIONS = "accepted tokens by position"
 NEXT = "next tokens"
 COUNTS = "tokens of each chunk"
 ALL = frozenset(
-    {IDS, PROMPT_TOKENS, CACHED, DRAFTED, ACCEPTED, STEPS, COUNTERS, NEXT, COUNTS},
+    {IDS, PROMPT_TOKENS, CACHED, DRAFTED, ACCEPTED, STEPS, COUNTERS, POSITIONS, NEXT, COUNTS}
 )
 
 

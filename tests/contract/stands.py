@@ -19,6 +19,7 @@ from tests.contract.setting import (
     DRAFTED,
     IDS,
     NEXT,
+    POSITIONS,
     STEPS,
     Setting,
     Stand,
@@ -32,7 +33,7 @@ from tests.runners.ollama.fake_ollama import Faults
 
 CONTEXT = 1024
 K = 3
-OLLAMA = ALL - {IDS, COUNTERS}
+OLLAMA = ALL - {IDS, COUNTERS, POSITIONS}
 OLLAMA_DRAFTING = ALL - {IDS, DRAFTED, ACCEPTED, STEPS}
 """What an answer of Ollama's does not tell its llama-server counts."""
 
