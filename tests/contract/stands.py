@@ -26,6 +26,7 @@ from tests.contract.setting import (
     environment,
 )
 from tests.live.builds import llama_server, program_of, why_absent
+from tests.live.half_precision import write_half
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
 from tests.runners.ollama.conftest import fake_program
@@ -120,6 +121,32 @@ def _ollama(name: str, speculation: Speculation, *, real: bool) -> Stand:
     return Stand(f"ollama-stand-in-{name}", make, why_absent("llama-server"), live=True)
 
 
+def _openvino(name: str, drafts: bool) -> Stand:
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        model = write_half(family.qwen3, folder / "target.gguf")
+        speculation = PLAIN_DECODING
+        if drafts:
+            draft = write_half(family.draft, folder / "draft.gguf")
+            speculation = Speculation("draft-model", K, draft)
+        options: tuple[tuple[str, OptionValue], ...] = (
+            ("threads", 1),
+            ("INFERENCE_PRECISION_HINT", "f32"),
+            ("KV_CACHE_PRECISION", "f32"),
+        )
+        with environment(XDG_CACHE_HOME=str(folder)):
+            yield Setting(
+                make_runner("openvino"),
+                LaunchSpec(model, speculation, options, CONTEXT),
+                drafts=drafts,
+                tells=ALL - {NEXT},
+                missing=None if drafts else LaunchSpec(folder / "none.gguf", context=CONTEXT),
+            )
+
+    absent = None if importlib.util.find_spec("openvino_genai") else why_not("openvino-genai")
+    return Stand(f"openvino-{name}", make, absent, live=True)
+
+
 # ---- environments of their own ------------------------------------------------------------------
 
 
@@ -173,6 +200,8 @@ LIBRARIES = (
     _llama_cpp_python("ngram", Speculation("ngram", K)),
     _mlx("plain", drafts=False),
     _mlx("draft-model", drafts=True),
+    _openvino("plain", drafts=False),
+    _openvino("draft-model", drafts=True),
 )
 SERVERS = tuple(
     stand(name, speculation)
