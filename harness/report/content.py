@@ -29,7 +29,7 @@ from harness.report.facts import (
     wall_time,
 )
 from harness.report.headlines import headlines
-from harness.report.side_by_side import explanation, prompt_warning, side_remarks, side_table
+from harness.report.side_by_side import explanation, prompt_warnings, side_remarks, side_table
 from harness.report.tables import (
     Table,
     detail_table,
@@ -161,7 +161,7 @@ def build_report(run: RunData) -> Report:
     return Report(
         title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
-        warnings=tuple(map(prompt_warning, other_prompts(run))),
+        warnings=prompt_warnings(other_prompts(run)),
         headlines=headlines(contests, compare_runners(run, groups, contests)),
         rows=rows,
         table=main_table(rows),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.side_by_side import OtherPrompts, SideBySide, SideRow
+from harness.pairing import PromptCounts
 from harness.report import numbers
 from harness.report.tables import (
     ACCEPTANCE,
@@ -161,23 +162,43 @@ def _same_model(groups: Sequence[SideBySide]) -> list[str]:
             found += ", which confirms it"
         runners.setdefault(found, []).append(runner)
     return [
-        f"That {' and '.join(names)} {'serves' if len(names) == 1 else 'serve'} the same model is "
+        f"That {_listed(names)} {'serves' if len(names) == 1 else 'serve'} the same model is "
         f"your word: a server that already runs does not show its files. {found}."
         for found, names in runners.items()
     ]
 
 
-def prompt_warning(found: OtherPrompts) -> str:
-    """Why texts and acceptance of two runners cannot be compared, for the top of the report."""
-    counts, example = found.counts, found.counts.example
+def prompt_warnings(found: Iterable[OtherPrompts]) -> tuple[str, ...]:
+    """Why texts and acceptance of runners cannot be compared, for the top of the report.
+
+    Runners that find the same are named together.
+    """
+    runners: dict[tuple[str, PromptCounts], list[str]] = {}
+    for each in found:
+        runners.setdefault((each.reference, each.counts), []).append(each.runner)
+    return tuple(
+        _prompt_warning(names, reference, counts) for (reference, counts), names in runners.items()
+    )
+
+
+def _prompt_warning(names: Sequence[str], reference: str, counts: PromptCounts) -> str:
+    example = counts.example
     such = "" if example is None else f" ({_example(example.tokens, example.reference_tokens)}"
     such += "" if example is None else f" tokens in {example.workload}/{example.prompt})"
+    one = len(names) == 1
     return (
-        f"{found.runner} reads other prompts than {found.reference}: {counts.differing} of "
-        f"{counts.compared} are not equally long{such}. It has another chat template or "
-        "tokenizer, so neither texts nor acceptance of these two runners can be compared, and "
-        "their speeds are those of different texts."
+        f"{_listed(names)} {'reads' if one else 'read'} other prompts than {reference}: "
+        f"{counts.differing} of {counts.compared} are not equally long{such}. "
+        f"{'It has' if one else 'They have'} another chat template or tokenizer, so neither texts "
+        f"nor acceptance can be compared with {reference}'s, and the speeds are those of different "
+        "texts."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _ratio(_: SideBySide, row: SideRow) -> str:

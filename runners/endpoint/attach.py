@@ -53,7 +53,7 @@ async def attach(
             left = max(1.0, deadline - time.monotonic())
             said = await _probe(server, replace(PROBE, timeout_s=left))
         except RequestError as error:
-            _note(log, f"{form.words}: {error}")
+            note(log, f"{form.words}: {error}")
             tried.append(str(error))
             poorer = form.without_refused(error)
             if poorer is None or time.monotonic() > deadline:
@@ -62,7 +62,7 @@ async def attach(
                 ) from None
             form = poorer
             continue
-        _note(log, f"{form.words}: answered {said!r}")
+        note(log, f"{form.words}: answered {said!r}")
         return server
     raise StartError(f"takes no form of a chat request: {tried[0]}", log_tail(log))
 
@@ -88,6 +88,7 @@ async def _probe(server: EndpointServer, request: Request) -> str:
     return "".join(text)[:200]
 
 
-def _note(log: Path, line: str) -> None:
+def note(log: Path, line: str) -> None:
+    """Append a line to the log of a launch."""
     with log.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")

@@ -26,7 +26,7 @@ from runners.base.contract import (
 from runners.base.packaging import Packaging
 from runners.base.speculation import AS_SERVED
 from runners.base.support import MethodSupport
-from runners.endpoint.attach import attach
+from runners.endpoint.attach import attach, note
 from runners.endpoint.detect import Detected, detect
 from runners.endpoint.form import OURS, Form
 from runners.endpoint.holder import Visitor, listener
@@ -113,10 +113,10 @@ class Endpoint:
             # Asked again for each launch: it may have been started anew.
             detected = await detect(url, headers)
         except RequestError as error:
+            note(log, f"{url.api}: {error}")
             raise StartError(str(error)) from None
-        with log.open("a", encoding="utf-8") as file:
-            models = ", ".join(detected.models[:SHOWN_MODELS]) or "none listed"
-            file.write(f"{url.api}: {detected.words}; models: {models}\n")
+        models = ", ".join(detected.models[:SHOWN_MODELS]) or "none listed"
+        note(log, f"{url.api}: {detected.words}; models: {models}")
         return await attach(
             Api(url, detected.kind, headers),
             _model(spec, detected),
