@@ -165,11 +165,11 @@ class Answer:
         """The bursts, and the most that the first may hold where that is not told."""
         counts = [arrival.tokens for arrival in self._arrivals]
         told = [count for count in counts if count is not None]
-        at_most = None
+        shared = False
         # A total that only the chunk at the end tells says nothing of the chunks before it.
         if len(told) < len(counts) or (len(counts) > 1 and not any(told[:-1])):
             told = list(spread([arrival.text for arrival in self._arrivals], tokens))
-            at_most = most_in_first(len(told), tokens)
+            shared = len(told) != tokens
         elif (held_back := tokens - sum(told)) < 0:
             raise RequestError(
                 f"the chunks of the answer hold {sum(told)} tokens, and its usage tells {tokens}"
@@ -177,7 +177,12 @@ class Answer:
         elif counts:
             # The end of the text can be counted without being sent.
             told[-1] += held_back
-        return _merged(self._arrivals, told), at_most
+        bursts = _merged(self._arrivals, told)
+        if not shared or not bursts:
+            return bursts, None
+        # The chunks that came in together are one burst.
+        later = sum(arrival.at > bursts[0].at for arrival in self._arrivals)
+        return bursts, max(bursts[0].tokens, most_in_first(later + 1, tokens) or 0)
 
     def _speculation(self, tokens: int) -> tuple[int | None, int | None, int | None]:
         """Drafted, accepted and steps, as far as the answer itself tells them."""

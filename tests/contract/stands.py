@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from runners.base.contract import LaunchSpec, OptionValue, Server
-from runners.base.speculation import PLAIN_DECODING, Speculation
+from runners.base.speculation import PLAIN, PLAIN_DECODING, WITH_DRAFT, Speculation
 from runners.registry import make_runner
 from tests.contract.setting import (
     ACCEPTED,
     ALL,
     COUNTERS,
+    COUNTS,
     DRAFTED,
     IDS,
     NEXT,
     POSITIONS,
+    PROMPT_TOKENS,
     STEPS,
     Setting,
     Stand,
@@ -29,6 +32,7 @@ from tests.live.builds import llama_server, program_of, why_absent
 from tests.live.half_precision import write_half
 from tests.live.not_built import environment_of, why_not
 from tests.models.export import Family
+from tests.runners.endpoint.programs import install, model_folder
 from tests.runners.ollama.conftest import fake_program
 from tests.runners.ollama.fake_ollama import Faults
 
@@ -147,6 +151,30 @@ def _openvino(name: str, drafts: bool) -> Stand:
     return Stand(f"openvino-{name}", make, absent, live=True)
 
 
+# ---- programs that cannot be had here ------------------------------------------------------------
+
+
+def _stand_in(kind: str, name: str, method: str, tells: frozenset[str]) -> Stand:
+    """A program that answers as SGLang, TGI or TensorRT-LLM are said to: nothing real of them."""
+
+    @contextlib.contextmanager
+    def make(family: Family, folder: Path) -> Iterator[Setting]:
+        model, draft = model_folder(folder / "model"), model_folder(folder / "draft")
+        speculation = PLAIN_DECODING
+        if method != PLAIN:
+            speculation = Speculation(method, K, draft if method in WITH_DRAFT else None)
+        faults = json.dumps({"step_s": 0.005})
+        with environment(XDG_CACHE_HOME=str(folder), FAKE_PROGRAM=faults):
+            yield Setting(
+                make_runner(kind, install(kind.replace("-", "_"), folder / "program")),
+                LaunchSpec(model, speculation, (), CONTEXT),
+                drafts=method != PLAIN,
+                tells=frozenset({PROMPT_TOKENS}) | tells,
+            )
+
+    return Stand(f"{kind}-stand-in-{name}", make)
+
+
 # ---- environments of their own ------------------------------------------------------------------
 
 
@@ -212,5 +240,13 @@ SERVERS = tuple(
         functools.partial(_ollama, real=True),
     )
     for name, speculation in (("plain", PLAIN_DECODING), ("mtp", Speculation("mtp", K)))
+)
+STAND_INS = (
+    _stand_in("sglang", "plain", PLAIN, frozenset({COUNTS, STEPS})),
+    _stand_in("sglang", "eagle3", "eagle3", frozenset({DRAFTED, ACCEPTED, STEPS})),
+    _stand_in("tgi", "plain", PLAIN, frozenset({COUNTS, COUNTERS})),
+    _stand_in("tgi", "ngram", "ngram", frozenset({COUNTERS})),
+    _stand_in("tensorrt-llm", "plain", PLAIN, frozenset({COUNTS, COUNTERS})),
+    _stand_in("tensorrt-llm", "eagle3", "eagle3", frozenset({COUNTERS})),
 )
 SLOW = (_vllm(),)

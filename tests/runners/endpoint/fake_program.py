@@ -55,6 +55,8 @@ class Faults:
     never_ready: bool = False
     killed_after: int = 0
     """Chunks of a long answer, after which it tells why and ends; 0: never."""
+    step_s: float = 0.0
+    """Of a step of an answer of more than 100 tokens."""
     ignores: bool = False
     """It runs without speculation, whatever it was told."""
     length: int = 0
@@ -182,6 +184,8 @@ class Handler(BaseHTTPRequestHandler):
             end = "length" if written == limit else None
             delta = {"role": "assistant", "content": "x" * more}
             self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": end}]})
+            if limit > 100:
+                time.sleep(program.faults.step_s)
             if limit > 20 and steps == program.faults.killed_after:
                 log(WHY[program.kind])
                 threading.Timer(0.1, os._exit, [1]).start()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from runners.endpoint.launched import Build
 from runners.sglang.build import parse_help as sglang_help
 from runners.tensorrt_llm.build import parse_help as tensorrt_llm_help
 from runners.tgi.build import parse_help as tgi_help
+from tests.runners.endpoint import fake_program
 
 RUNNERS = Path(__file__).parent.parent
 
@@ -35,6 +37,15 @@ def tensorrt_llm(version: str = "1.3.0") -> Build:
     name = "1.1" if version.startswith("1.1") else "1.3"
     text = help_text("tensorrt_llm", name)
     return Build(("/e/trtllm-serve", "serve"), version, tensorrt_llm_help(text))
+
+
+def install(kind: str, script: Path) -> str:
+    """Writes a program that runs fake_program.py; its path."""
+    script.write_text(
+        f"#!/bin/sh\nexec '{sys.executable}' '{fake_program.__file__}' {kind} \"$@\"\n"
+    )
+    script.chmod(0o755)
+    return str(script)
 
 
 def model_folder(path: Path, **config: object) -> Path:

@@ -189,6 +189,13 @@ def test_predicted_output_counts_are_no_drafts() -> None:
     assert (completion.drafted, completion.accepted) == (None, None)
 
 
+def test_chunks_of_the_first_read_may_hold_all_that_no_other_needs() -> None:
+    bodies = (text("aa"), text("bb"), text("cc"), STOP, usage(8))
+    bursts, completion = answer(*bodies, at=[1.0, 1.0, 2.0, 2.0, 2.0])
+    assert [burst.at for burst in bursts] == [1.0, 2.0]
+    assert completion.first_burst_at_most == 7
+
+
 def test_without_usage_nothing_is_counted_by_chunks() -> None:
     with pytest.raises(RequestError, match="neither usage nor token ids"):
         answer(text("a"), text("b"), STOP)
@@ -279,4 +286,4 @@ def test_every_token_is_put_to_a_burst_in_order(
     times = [burst.at for burst in bursts]
     assert times == sorted(times)
     if completion.first_burst_at_most is not None and bursts:
-        assert 1 <= completion.first_burst_at_most <= max(1, total)
+        assert bursts[0].tokens <= completion.first_burst_at_most <= max(1, total)

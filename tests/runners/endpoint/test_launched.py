@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -32,9 +31,8 @@ from runners.endpoint.server import EndpointServer
 from runners.sglang.runner import Sglang
 from runners.tensorrt_llm.runner import TensorRtLlm
 from runners.tgi.runner import Tgi
-from tests.runners.endpoint import fake_program
 from tests.runners.endpoint.fake_program import OUT_OF_MEMORY, Faults
-from tests.runners.endpoint.programs import model_folder
+from tests.runners.endpoint.programs import install, model_folder
 
 ASK = Request((Message("user", "Hi"),), max_tokens=40, timeout_s=30)
 KINDS: dict[str, type[LaunchedServer]] = {
@@ -56,12 +54,7 @@ def runner(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
     monkeypatch.setattr(launched, "GRACE_S", 2.0)
     (tmp_path / "t").mkdir()
-    script = tmp_path / "program"
-    script.write_text(
-        f"#!/bin/sh\nexec '{sys.executable}' '{fake_program.__file__}' {kind} \"$@\"\n"
-    )
-    script.chmod(0o755)
-    return KINDS[kind](str(script))
+    return KINDS[kind](install(kind, tmp_path / "program"))
 
 
 Set = Callable[[Faults], None]
