@@ -24,6 +24,8 @@ class Counting:
     the one that has counted most."""
     tokens: str | None = None
     """The counter of all generated tokens, which tells whether somebody else is being served."""
+    lag_s: float = 1.0
+    """How long counters may lag behind an answer."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ KINDS: Mapping[str, Kind] = {
                         steps=None,
                     ),
                 ),
+                tokens="trtllm_generation_tokens_total",
+                # Its own tests wait as long.
+                lag_s=10.0,
             ),
         ),
         # It lists whatever lies in a cache, and has no list without one.
