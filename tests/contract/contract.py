@@ -55,6 +55,8 @@ from tests.models.export import Family
 START_S = 300.0
 SHORT_S = 0.01
 """No answer is complete after this."""
+WHILE_S = 0.15
+"""Long enough for a request to be on its way."""
 MOST = 5
 """Next tokens asked for."""
 
@@ -91,6 +93,21 @@ async def told(server: Server, ask: Request) -> tuple[list[Burst], Completion]:
     whole = [burst for burst in bursts if isinstance(burst, Burst)]
     assert len(whole) == len(bursts)
     return whole, completion
+
+
+async def begun(server: Server, ask: Request) -> asyncio.Task[None]:
+    """An answer that is being read: its first burst is in, or it has been asked for a while, since
+    some tell of bursts at the end alone."""
+    first = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in server.stream(ask):
+            first.set()
+
+    reading = asyncio.create_task(read())
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(first.wait(), WHILE_S)
+    return reading
 
 
 def text(bursts: list[Burst]) -> str:
@@ -362,8 +379,7 @@ async def test_an_answer_that_is_left_leaves_the_server_usable(served: Served, s
     assert isinstance(await anext(stream), Burst)
     await stream.aclose()  # type: ignore[attr-defined]
     with served.setting.slowly():
-        reading = asyncio.create_task(told(served.server, served.setting.long))
-        await asyncio.sleep(0.1)
+        reading = await begun(served.server, served.setting.long)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
@@ -402,8 +418,7 @@ async def test_an_endpoint_sees_what_the_launch_tells(
 
 async def test_a_server_that_is_lost_is_told(served: Served, said: Said) -> None:
     with served.setting.slowly():
-        reading = asyncio.create_task(told(served.server, served.setting.long))
-        await asyncio.sleep(0.15)
+        reading = await begun(served.server, served.setting.long)
         served.setting.kill(served.server)
         with pytest.raises(RequestError) as caught:
             await reading
@@ -433,8 +448,7 @@ async def test_a_server_that_is_stopped_while_it_serves(setting: Setting, tmp_pa
     server = await setting.runner.start(setting.spec, tmp_path / "log", START_S)
     assert server.pid is not None
     family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    reading = asyncio.create_task(told(server, setting.long))
-    await asyncio.sleep(0.1)
+    reading = await begun(server, setting.long)
     await server.stop()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive

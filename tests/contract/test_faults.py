@@ -26,7 +26,7 @@ from tests.contract.contract import text, told
 from tests.contract.guises import GUISES, KEY, VARIABLE, usual
 from tests.contract.setting import ASK
 from tests.transcripts.server import Faults, TranscriptServer, playing
-from tests.transcripts.transcript import names
+from tests.transcripts.transcript import names, read
 
 START_S = 20.0
 
@@ -64,6 +64,19 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_a_shorter_one(
         played.faults = usual(name)
         again, _ = await told(server, ASK)
         assert text(again) == text(whole)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if read(name).recorded])
+async def test_all_that_is_asked_was_recorded(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is time to record these servers anew: tests/transcripts/record_real.py."""
+    async with attached(name, tmp_path / "log", monkeypatch) as (played, server):
+        await server.counters()
+        await told(server, ASK)
+        await server.counters()
+        await server.review()
+    assert played.unknown == []
 
 
 @pytest.mark.parametrize("name", names())
