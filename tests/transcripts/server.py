@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from tests.transcripts.transcript import Answer, Exchange, Transcript, read
+from tests.transcripts.transcript import Answer, Exchange, Transcript, TranscriptError, read
 
 LEAST_GAP_S = 0.002
 """Between two pieces, or the client reads them as one."""
@@ -336,8 +336,11 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         signed = self_signed(Path(folder)) if given.tls else None
-        told: Path | str = file if file.suffix == ".json" else given.file
         tls = signed.context if signed else None
+        try:
+            told = read(file if file.suffix == ".json" else given.file)
+        except TranscriptError as error:
+            parser.error(str(error))
         with playing(told, port=given.port, scale=given.scale, faults=faults, tls=tls) as server:
             print(server.url, f"authority: {signed.authority}" if signed else "", flush=True)
             threading.Event().wait()
