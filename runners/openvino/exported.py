@@ -1,6 +1,7 @@
-"""Draft models in OpenVINO's own format, the only one that it takes a draft in.
+"""Models in OpenVINO's own format, in which it takes drafts and shows what a model computes.
 
-Each GGUF file is exported once, into a folder of the cache; what a model weighs, it weighs there.
+A draft model is exported once, into a folder of the cache; what it weighs, it weighs there. Any
+other export is gone after its use.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runners.base.kept import cache_folder
 from runners.openvino.package import command
 
-FOLDER = "openvino-drafts"
+FOLDER = "openvino-models"
 MODEL = "openvino_model.xml"
 
 
-def exported(draft: Path, version: str) -> Path:
-    """The folder of a draft model in OpenVINO's format, made if need be.
+def exported(model: Path, version: str) -> Path:
+    """The folder of a GGUF file's model in OpenVINO's format, made if need be.
 
     `version` is OpenVINO GenAI's.
 
@@ -28,36 +31,48 @@ def exported(draft: Path, version: str) -> Path:
         RuntimeError: the file cannot be read or exported, or the cache cannot be written.
     """
     try:
-        about = draft.stat()
-        folder = cache_folder() / FOLDER / _stamp(draft, version, about.st_size, about.st_mtime_ns)
+        about = model.stat()
+        folder = _place() / _stamp(model, version, about.st_size, about.st_mtime_ns)
         if not (folder / MODEL).is_file():
-            _export(draft, folder)
+            with exported_for_now(model) as unfinished, contextlib.suppress(FileExistsError):
+                # In one move, so that half an export is never found; another launch may have
+                # been quicker.
+                unfinished.rename(folder)
     except OSError as error:
-        raise RuntimeError(f"cannot export the draft model {draft}: {error}") from None
+        raise RuntimeError(f"cannot export {model}: {error}") from None
     return folder
+
+
+@contextmanager
+def exported_for_now(model: Path) -> Iterator[Path]:
+    """The same in a folder that goes with the context, unless it was moved away.
+
+    Raises:
+        RuntimeError: the file cannot be exported.
+        OSError: the cache cannot be written.
+    """
+    _place().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=_place(), prefix="unfinished-"))
+    try:
+        # OpenVINO writes into the folder that the file lies in, which is the user's.
+        link = folder / "model.gguf"
+        link.symlink_to(model)
+        # A process of its own: its memory is no part of what a launch needs.
+        argv = [*command(), "--export", str(link)]
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
+        if result.returncode != 0 or not (folder / MODEL).is_file():
+            lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+            raise RuntimeError(f"cannot export {model}: {lines[-1].removeprefix('E ')}")
+        link.unlink()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place() -> Path:
+    return cache_folder() / FOLDER
 
 
 def _stamp(*parts: object) -> str:
     text = "\n".join(map(str, parts))
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:24]
-
-
-def _export(draft: Path, folder: Path) -> None:
-    """Written beside its place and then renamed: half an export is never found."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
-    try:
-        # OpenVINO writes into the folder that the file lies in, which is the user's.
-        model = unfinished / "model.gguf"
-        model.symlink_to(draft)
-        # A process of its own: its memory is no part of what the launch needs.
-        argv = [*command(), "--export", str(model)]
-        result = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
-        if result.returncode != 0 or not (unfinished / MODEL).is_file():
-            lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-            raise RuntimeError(f"no draft model: {lines[-1].removeprefix('E ')}")
-        model.unlink()
-        with contextlib.suppress(FileExistsError):  # Another launch was quicker.
-            unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

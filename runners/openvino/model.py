@@ -16,6 +16,7 @@ from runners.base.vocabulary import difference
 from runners.openvino.answer import Answer
 from runners.openvino.counts import AnswerCounts, Told
 from runners.openvino.exported import exported
+from runners.openvino.likeliest import Likeliest
 from runners.openvino.options import DRAFT_MODEL, LOOKUP, Launch
 from runners.openvino.package import DISTRIBUTION
 from runners.openvino.pieces import pieces_of
@@ -67,6 +68,8 @@ class Model:
             if reason is not None:
                 raise RuntimeError(f"the draft model has another vocabulary: {reason}")
         self._disagreement: str | None = None
+        self._launch = launch
+        self._likeliest: Likeliest | None = None
 
     # ---- what the server asks for -------------------------------------------------------------
 
@@ -107,8 +110,14 @@ class Model:
             drafted=counts.drafted(told, stops=stopped),
         )
 
-    def next_tokens(self, messages: Messages, written: Sequence[int], count: int) -> None:
-        """GenAI tells the probability of the token that it takes, and of no other one."""
+    def next_tokens(
+        self, messages: Messages, written: Sequence[int], count: int
+    ) -> list[tuple[int, float]]:
+        prompt = [int(token) for token in self._prompt(messages).data[0]]
+        if self._likeliest is None:
+            launch = self._launch
+            self._likeliest = Likeliest(Path(launch.model), launch.device, launch.properties)
+        return self._likeliest.after([*prompt, *written], count)
 
     # ---- a generation -------------------------------------------------------------------------
 

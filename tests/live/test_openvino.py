@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import math
 import os
 import signal
 import subprocess
@@ -80,7 +81,7 @@ def halves(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Halves:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where exported draft models go."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "decodebench" / "openvino-drafts"
+    return tmp_path / "cache" / "decodebench" / "openvino-models"
 
 
 def spec_of(
@@ -152,18 +153,31 @@ def test_it_is_found_with_version_and_device() -> None:
 
 
 async def test_plain_tokens_are_llama_cpps_up_to_near_ties(
-    tmp_path: Path, halves: Halves, plain: list[list[int]]
+    tmp_path: Path, halves: Halves, plain: list[list[int]], cache: Path
 ) -> None:
     async with serving(tmp_path / "log", halves.target) as server:
         own = [await answer(server, ask) for ask in ASKS]
         review = await server.review()
         process = psutil.Process(server.pid)
-        assert await server.next_tokens(ASK, [], 5) is None
+        for written in (0, 1, 7):
+            top = await server.next_tokens(ASK, plain[0][:written], 2048)
+            assert top is not None
+            assert top[0].token == plain[0][written]
+            assert sum(math.exp(token.logprob) for token in top) == pytest.approx(1, abs=1e-3)
+        found = await server.next_tokens(ASK, plain[0][:7], 10)
+    assert not inside(cache)
     assert not process.is_running()
     assert review.disagreement is None
     assert [tokens(bursts) for bursts, _ in own] == plain
     same = 0
     async with llamas(tmp_path / "other", halves.target) as server:
+        expected = await server.next_tokens(ASK, plain[0][:7], 10)
+        assert found is not None
+        assert expected is not None
+        logprobs = {token.token: token.logprob for token in expected}
+        assert [logprobs.get(token.token) for token in found[:5]] == pytest.approx(
+            [token.logprob for token in found[:5]], abs=0.02
+        )
         for ask, (bursts, here) in zip(ASKS, own, strict=True):
             theirs, there = await answer(server, ask)
             assert here.prompt_tokens == there.prompt_tokens
@@ -291,7 +305,7 @@ async def test_what_cannot_be_loaded_says_why(
             r"qwen35-mtp\.gguf, whose architecture is qwen35 .*, whose weights are F32 \(it reads",
         ),
         (spec_of(tmp_path / "none.gguf"), r"cannot load .*none\.gguf"),
-        (spec_of(halves.target, single), r"no draft model: .*draft\.gguf, whose weights are F32"),
+        (spec_of(halves.target, single), r"cannot export .*draft\.gguf, whose weights are F32"),
         (spec_of(halves.target, other), "draft model has another vocabulary: token 3 is"),
         (spec_of(halves.target, INFERENCE_PRECISION_HINT="f99"), "f99"),
     ):
