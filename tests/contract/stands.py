@@ -143,7 +143,6 @@ def _openvino(name: str, drafts: bool) -> Stand:
                 make_runner("openvino"),
                 LaunchSpec(model, speculation, options, CONTEXT),
                 drafts=drafts,
-                tells=ALL - {NEXT},
                 missing=None if drafts else LaunchSpec(folder / "none.gguf", context=CONTEXT),
             )
 
