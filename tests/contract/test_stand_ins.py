@@ -8,4 +8,4 @@ from tests.contract import stands
 from tests.contract.contract import *  # noqa: F403
 
 STANDS = stands.STAND_INS
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
