@@ -23,13 +23,14 @@ from runners.base.contract import (
     StartError,
     UsageError,
 )
+from runners.base.listener import listener
 from runners.base.packaging import Packaging
 from runners.base.speculation import AS_SERVED
 from runners.base.support import MethodSupport
 from runners.endpoint.attach import attach, note
 from runners.endpoint.detect import Detected, detect
 from runners.endpoint.form import OURS, Form
-from runners.endpoint.holder import Visitor, listener
+from runners.endpoint.holder import Visitor
 from runners.endpoint.kinds import GENERIC, UNKNOWN
 from runners.endpoint.server import Api, EndpointServer
 from runners.endpoint.url import Url, read_url

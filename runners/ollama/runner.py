@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import psutil
 
 from runners.base.contract import (
     Found,
@@ -19,6 +15,8 @@ from runners.base.contract import (
     RunnerError,
     StartError,
 )
+from runners.base.exchange import split_url
+from runners.base.listener import listener
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
 from runners.base.process import Process, log_tail
@@ -93,7 +91,8 @@ class Ollama:
         name = f"decodebench-{secrets.token_hex(4)}"
         if build.path is None:
             address = build.address or ""
-            place = Place(address, None, _listener(address), log, None)
+            where = split_url(address)
+            place = Place(address, None, listener(where.host, where.port), log, None)
         else:
             place = await _serve(build.path, settings, log, deadline)
         models = Models(place.address, name)
@@ -131,14 +130,13 @@ async def _serve(path: str, settings: Settings, log: Path, deadline: float) -> P
     """
     store = Store(log)
     store.clear()
-    # Ollama takes its address from the environment: each port means other variables.
     variables = environment({**settings.variables, "OLLAMA_MODELS": str(store.folder)})
     try:
         store.folder.mkdir(parents=True)
         process, address = await start_on_free_port(
-            lambda port: ["/usr/bin/env", f"OLLAMA_HOST=127.0.0.1:{port}", path, "serve"],
+            lambda port: [path, "serve"],
             log=log,
-            env=variables,
+            env=lambda port: {**variables, "OLLAMA_HOST": f"127.0.0.1:{port}"},
             is_ready=lambda process, port: _is_ready(process, port, log, deadline),
             grace_s=GRACE_S,
         )
@@ -175,16 +173,3 @@ def _why_ended(log: Path) -> str | None:
     """The reason in words; None where the port was taken."""
     reason = why(log) or "its log tells no reason"
     return None if NO_PORT in reason else reason
-
-
-def _listener(address: str) -> int | None:
-    """The process behind an address of this machine, where one may see it."""
-    parts = urlsplit(address)
-    if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        return None
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    with contextlib.suppress(psutil.Error, OSError):
-        for each in psutil.net_connections(kind="tcp"):
-            if each.status == psutil.CONN_LISTEN and each.laddr[1:2] == (port,):
-                return each.pid
-    return None

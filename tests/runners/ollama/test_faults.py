@@ -30,8 +30,9 @@ from runners.base.contract import (
     StartError,
     UsageError,
 )
+from runners.base.exchange import split_url
+from runners.base.listener import listener
 from runners.base.speculation import PLAIN_DECODING, Speculation
-from runners.ollama import runner
 from runners.ollama.runner import Ollama
 from runners.ollama.server import OllamaServer
 from tests.live.answers import answer, text
@@ -300,7 +301,7 @@ async def test_an_address(
 
     log = tmp_path / "launch.log"
     async with serving(address, model, log, Speculation("mtp", 3), think=False) as server:
-        assert server.pid == runner._listener(address)
+        assert server.pid == listener("127.0.0.1", split_url(address).port)
         _, completion = await answer(server, ASK)
         assert await server.counters() is None
         assert await server.next_tokens(ASK, (), 3) is None
