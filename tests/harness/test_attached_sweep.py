@@ -18,12 +18,11 @@ from harness.records import Launch, Sample
 from harness.report.content import Report, build_report
 from harness.run_folder import RunData, read_run
 from tests.transcripts.server import Faults, TranscriptServer, playing, self_signed
-from tests.transcripts.transcript import Transcript, read
+from tests.transcripts.transcript import Transcript, for_any_limit, read
 
 pytestmark = pytest.mark.slow
 
 TOKENS = 24
-LIMITS = ("max_tokens", "max_completion_tokens")
 KEY = "sk-hunter2-hunter2"
 GUISES = (
     "llama-server-mtp",
@@ -102,16 +101,7 @@ def runner(name: str) -> str:
 
 
 def any_length(name: str) -> Transcript:
-    """The transcript, with its longest answer for limits that it does not know, too."""
-    told = read(name)
-    more = [
-        exchange.model_copy(update={"asked": exchange.asked.model_copy(update={"equals": rest})})
-        for exchange in told.exchanges
-        for limit in LIMITS
-        if exchange.asked.equals.get(limit) == TOKENS
-        for rest in [{k: v for k, v in exchange.asked.equals.items() if k != limit}]
-    ]
-    return told.model_copy(update={"exchanges": (*told.exchanges, *more)})
+    return for_any_limit(read(name), TOKENS)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 FOLDER = Path(__file__).with_name("files")
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""Fields of a request that bound its answer."""
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
 
 Moment = Annotated[float, Field(ge=0)]
@@ -195,6 +197,18 @@ def read(file: Path | str) -> Transcript:
         raise TranscriptError(f"{path}: {where}: {first['msg']}") from None
     except ValueError as error:
         raise TranscriptError(f"{path}: {error}") from None
+
+
+def for_any_limit(transcript: Transcript, tokens: int) -> Transcript:
+    """The transcript, with its answers of so many tokens for limits that it does not know, too."""
+    more = []
+    for exchange in transcript.exchanges:
+        equals = exchange.asked.equals
+        rest = {name: value for name, value in equals.items() if name not in LIMITS}
+        if len(rest) < len(equals) and tokens in (equals.get(name) for name in LIMITS):
+            asked = exchange.asked.model_copy(update={"equals": rest})
+            more.append(exchange.model_copy(update={"asked": asked}))
+    return transcript.model_copy(update={"exchanges": (*transcript.exchanges, *more)})
 
 
 def write(transcript: Transcript, path: Path) -> None:
