@@ -11,6 +11,9 @@ Sizes are bytes, bandwidths bytes per second, rates tokens per second.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from harness.theory.step_cost import step_cost
 
 CACHE_TYPE_BYTES = {
     "f32": 4.0,
@@ -75,6 +78,87 @@ def decode_ceiling(
     step_bytes = active_bytes + kv_bytes_per_token * depth + draft_tokens * draft_active_bytes
     _check_positive(bytes_per_step=step_bytes)
     return tau * bandwidth / step_bytes
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Bytes that one pass over one token reads at one depth. Sizes in bytes."""
+
+    active_bytes: float
+    """Weights of one token; of routed experts the chosen ones."""
+    kv_bytes: float = 0.0
+    """Keys and values of the whole context, read once however many rows a pass has."""
+    draft_bytes: float = 0.0
+    """Everything that drafting one token reads; 0 for lookups in the text."""
+    expert_bytes: float = 0.0
+    """All routed experts together; 0: dense."""
+    experts: int = 1
+    experts_used: int = 1
+
+    def of_pass(self, rows: int) -> float:
+        """Bytes of one pass over `rows` tokens: of a mixture of experts, in expectation."""
+        weights = self.active_bytes
+        if self.expert_bytes and rows > 1:
+            weights = verified_active_bytes(
+                self.active_bytes, self.expert_bytes, self.experts, self.experts_used, rows
+            )
+        return weights + self.kv_bytes
+
+    def of_step(self, draft_tokens: int) -> float:
+        """Bytes of a step: the verification of k + 1 rows, and k drafts."""
+        return self.of_pass(draft_tokens + 1) + draft_tokens * self.draft_bytes
+
+
+def speculative_ceiling(
+    bandwidth: float,
+    reads: Reads,
+    tau: float,
+    draft_tokens: int,
+    *,
+    verify_cost: float = 0.0,
+    draft_cost: float = 0.0,
+) -> float:
+    """The decode rate that speculating with k draft tokens allows, in tokens/s.
+
+        tau / (max(bytes of the verification / bandwidth, plain step x (1 + k x c))
+               + k x max(bytes of a draft / bandwidth, plain step x d))
+
+    With both costs 0 it is the memory's bound alone, tau x bandwidth / (bytes of k + 1 rows + k x
+    draft bytes); with tau 1 and k 0 it is plain's. A cost that was measured holds the bytes that
+    the rows and drafts read, so that each part takes the larger of the two and never their sum.
+
+    Args:
+        bandwidth: bytes/s.
+        reads: what passes and drafts read.
+        tau: tokens per step, 1 to k + 1.
+        draft_tokens: k.
+        verify_cost: c, of each row more, in plain steps (`step_cost`).
+        draft_cost: d, of each draft, in plain steps.
+
+    Raises:
+        ValueError: a size or rate that is negative or not finite, nothing to read, or a tau that
+            k draft tokens cannot yield.
+    """
+    _check_positive(bandwidth=bandwidth)
+    _check_not_negative(
+        active_bytes=reads.active_bytes,
+        kv_bytes=reads.kv_bytes,
+        draft_bytes=reads.draft_bytes,
+        expert_bytes=reads.expert_bytes,
+    )
+    _check_positive(bytes_per_step=reads.of_pass(1))
+    if not 1 <= tau <= draft_tokens + 1:
+        raise ValueError(f"{draft_tokens} draft tokens yield 1 to {draft_tokens + 1}, not {tau}")
+    plain = reads.of_pass(1) / bandwidth
+    verifying = max(
+        reads.of_pass(draft_tokens + 1) / bandwidth,
+        plain * step_cost(draft_tokens, verify_cost=verify_cost),
+    )
+    drafting = max(
+        draft_tokens * reads.draft_bytes / bandwidth,
+        plain * (step_cost(draft_tokens, draft_cost=draft_cost) - 1),
+    )
+    return tau / (verifying + drafting)
 
 
 def utilisation(rate: float, ceiling: float) -> float:
