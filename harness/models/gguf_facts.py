@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
+from fractions import Fraction
 
+from harness.models.architectures import is_known
+from harness.models.cache import CacheLayers, growth_at_f16
 from harness.models.errors import ModelFileError
 from harness.models.facts import DrafterFacts, ModelFacts
 from harness.models.gguf import Header, Tensor
+from harness.models.gguf_cache import (
+    gguf_cache,
+    is_recurrent,
+    keeps_keys,
+    kv_heads,
+    layer_of,
+    parts_of_layers,
+)
+from harness.models.gguf_keys import GgufKeys
+from harness.models.gguf_roles import role_of
+from harness.models.weights import ALL, LOOKED_UP, MTP_UNUSED, NOTHING, Role, Weight, chosen
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
-LOOKED_UP = frozenset({"per_layer_token_embd.weight", "position_embd.weight", "token_types.weight"})
+TABLES = frozenset({"per_layer_token_embd.weight", "position_embd.weight", "token_types.weight"})
 """Tables of which a token reads one row."""
-
-SLIDING_PERIOD = {
-    "cohere2": 4,
-    "exaone4": 4,
-    "gemma2": 2,
-    "gemma3": 6,
-    "gemma3n": 5,
-    "gpt-oss": 2,
-    "olmo2": 4,
-}
-"""Architectures whose file does not say which layers slide: the last layer of each period looks
-at the whole context, the others at a window (llama.cpp, `set_swa_pattern` in src/models)."""
-
-F16_BYTES = 2
 
 DRAFTERS = frozenset({"eagle3", "dflash"})
 MTP_SIDECARS = frozenset({"gemma4-assistant"})
@@ -35,8 +34,6 @@ MTP_SIDECARS = frozenset({"gemma4-assistant"})
 DEFAULT_BLOCK = 16
 """Of a DFlash file that does not say its block size (llama.cpp, common/speculative.cpp)."""
 
-_BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
-
 
 def gguf_facts(header: Header, name: str) -> ModelFacts:
     """The facts of a GGUF model; `name` is what messages call the file.
@@ -44,10 +41,10 @@ def gguf_facts(header: Header, name: str) -> ModelFacts:
     Raises:
         ModelFileError: the file holds no language model, or contradicts itself.
     """
-    return _Facts(header, name).facts()
+    return GgufModel(header, name).facts()
 
 
-class _Facts:
+class GgufModel:
     """One header under its architecture's keys."""
 
     def __init__(self, header: Header, name: str) -> None:
@@ -64,10 +61,14 @@ class _Facts:
         if not header.tensors:
             raise ModelFileError(f"{name} holds no tensors: a vocabulary without a model?")
         self._architecture = architecture
-        self._blocks = self._integer("block_count", 0)
-        self._nextn = min(self._integer("nextn_predict_layers", 0), self._blocks)
-        self._experts = self._integer("expert_count", 0)
-        self._experts_used = min(self._integer("expert_used_count", 0), self._experts)
+        self._keys = GgufKeys(header, architecture, name)
+        self._parts = parts_of_layers(header.tensors)
+        self.is_known = is_known(architecture)
+        """Whether it counts by the usual rules; of any other architecture, all tensors count."""
+        self._blocks = self._keys.count("block_count", 0)
+        self._nextn = min(self._keys.count("nextn_predict_layers", 0), self._blocks)
+        self._experts = self._keys.count("expert_count", 0)
+        self._experts_used = min(self._keys.largest("expert_used_count"), self._experts)
 
     def facts(self) -> ModelFacts:
         tensors = self._header.tensors
@@ -75,6 +76,8 @@ class _Facts:
         names = {tensor.name for tensor in tensors}
         main = [tensor for tensor in tensors if not self._is_mtp(tensor)]
         read = [tensor for tensor in main if self._is_read(tensor, tied=OUTPUT not in names)]
+        if not self.is_known:
+            read = list(tensors)
         mtp_layers = sum(
             self._is_mtp(tensor) and tensor.name.endswith(".nextn.eh_proj.weight")
             for tensor in tensors
@@ -89,10 +92,10 @@ class _Facts:
             tensor_bytes=sum(tensor.bytes for tensor in tensors),
             active_bytes=self._active(read),
             layers=self._blocks - self._nextn,
-            width=self._integer("embedding_length", 0) or None,
+            width=self._keys.count("embedding_length", 0) or None,
             vocabulary=self._vocabulary(),
-            training_context=self._integer("context_length", 0) or None,
-            kv_bytes_per_token=self._kv_bytes(main),
+            training_context=self._keys.count("context_length", 0) or None,
+            kv_bytes_per_token=growth_at_f16(self.cache()),
             experts=self._experts or None,
             experts_used=self._experts_used or None,
             expert_bytes=sum(tensor.bytes for tensor in read if self._is_expert(tensor)),
@@ -116,9 +119,9 @@ class _Facts:
         anchor_first = self._header.values.get(f"{self._architecture}.sample_from_anchor", True)
         return DrafterFacts(
             target_layers=tuple(int(n) for n in layers if isinstance(n, int)) or None,
-            target_width=self._integer("target_hidden_size", 0) or None,
+            target_width=self._keys.count("target_hidden_size", 0) or None,
             block_size=(
-                self._integer("block_size", DEFAULT_BLOCK)
+                self._keys.count("block_size", DEFAULT_BLOCK)
                 if self._architecture == "dflash"
                 else None
             ),
@@ -141,7 +144,7 @@ class _Facts:
     def _vocabulary(self) -> int:
         if listed := self._header.lengths.get("tokenizer.ggml.tokens"):
             return listed
-        if said := self._integer("vocab_size", 0):
+        if said := self._keys.count("vocab_size", 0):
             return said
         return next((t.shape[-1] for t in self._header.tensors if t.name == EMBEDDING), 0)
 
@@ -149,18 +152,18 @@ class _Facts:
 
     def _is_mtp(self, tensor: Tensor) -> bool:
         """Loaded only when MTP is on: the last blocks, and what belongs to no single one."""
-        block = _block(tensor)
+        block = layer_of(tensor)
         is_last = block is not None and self._blocks - self._nextn <= block < self._blocks
         return self._nextn > 0 and (is_last or tensor.name.startswith("nextn."))
 
     def _is_expert(self, tensor: Tensor) -> bool:
         """One of the matrices of all routed experts (not the shared ones, `_shexp`)."""
         stacked = self._experts > 0 and tensor.shape[-1:] == (self._experts,)
-        return stacked and "_exps." in tensor.name
+        return self.is_known and stacked and "_exps." in tensor.name
 
     def _is_read(self, tensor: Tensor, *, tied: bool) -> bool:
         """Read whole for each token; a tied embedding is, since it is the output matrix too."""
-        return tensor.name not in LOOKED_UP and (tied or tensor.name != EMBEDDING)
+        return tensor.name not in TABLES and (tied or tensor.name != EMBEDDING)
 
     def _active(self, tensors: Iterable[Tensor]) -> int:
         experts = whole = 0
@@ -183,77 +186,37 @@ class _Facts:
         shared = 0 if own else sizes.get(OUTPUT, sizes.get(EMBEDDING, 0))
         return self._active(layers) // mtp_layers + shared
 
-    # ---- KV cache --------------------------------------------------------------------------
+    # ---- parts -----------------------------------------------------------------------------
 
-    def _kv_bytes(self, tensors: Iterable[Tensor]) -> int:
-        """Σ over layers KV heads x (key length + value length) x 2 bytes.
+    def cache(self) -> tuple[CacheLayers, ...]:
+        """What the layers keep of the context, by kind."""
+        return gguf_cache(self._keys, self._parts, self._blocks, self._nextn)
 
-        Multi-head latent attention in its absorbed form keeps one row per token from which both
-        are taken (llama.cpp gives it no V cache): key length alone.
-        """
-        heads = self._integer("attention.head_count", 0)
-        default = self._integer("embedding_length", 0) // heads if heads else 0
-        key = self._integer("attention.key_length", default)
-        latent = self._integer("attention.key_length_mla", 0) > 0
-        value = 0 if latent else self._integer("attention.value_length", default)
-        layers = self._whole_context_layers(tensors)
-        return (
-            sum(
-                self._integer("attention.head_count_kv", heads, layer=layer) * (key + value)
-                for layer in layers
-            )
-            * F16_BYTES
-        )
+    def weights(self) -> tuple[Weight, ...]:
+        """Each tensor's role, and what of it a token reads: `facts().active_bytes` in all."""
+        tied = all(tensor.name != OUTPUT for tensor in self._header.tensors)
+        return tuple(self._weight(tensor, tied=tied) for tensor in self._header.tensors)
 
-    def _whole_context_layers(self, tensors: Iterable[Tensor]) -> list[int]:
-        """Layers that make keys and values and look at all of them.
+    def _weight(self, tensor: Tensor, *, tied: bool) -> Weight:
+        role = self._role(tensor)
+        share, unread = ALL, None
+        if not self.is_known:
+            pass
+        elif self._is_mtp(tensor):
+            share, unread = NOTHING, MTP_UNUSED
+        elif not self._is_read(tensor, tied=tied):
+            share, unread = NOTHING, LOOKED_UP
+        elif self._is_expert(tensor) and 0 < self._experts_used < self._experts:
+            share = Fraction(self._experts_used, self._experts)
+            unread = chosen(self._experts_used, self._experts)
+        return Weight(role, tensor.type.name, tensor.elements, tensor.bytes, share, unread)
 
-        Told by their tensors: recurrent layers have none for keys, whatever key a given
-        architecture names them by.
-        """
-        parts: dict[int, set[str]] = {}
-        for tensor in tensors:
-            if (found := _BLOCK.fullmatch(tensor.name)) is not None:
-                parts.setdefault(int(found.group(1)), set()).add(found.group(2))
-        shared = self._integer("attention.shared_kv_layers", 0)
-        own = self._blocks - self._nextn - shared
-        return [
-            layer
-            for layer, names in sorted(parts.items())
-            if layer < own and _keeps_keys(names) and not self._slides(layer)
-        ]
-
-    def _slides(self, layer: int) -> bool:
-        """Whether the layer looks at a window only, so that its cache stops growing."""
-        if not self._integer("attention.sliding_window", 0):
-            return False
-        pattern = self._header.values.get(f"{self._architecture}.attention.sliding_window_pattern")
-        if isinstance(pattern, tuple):
-            return bool(pattern and pattern[layer % len(pattern)])
-        period = pattern if isinstance(pattern, int) else SLIDING_PERIOD.get(self._architecture, 1)
-        return period == 0 or layer % period < period - 1
-
-    def _integer(self, key: str, default: int, *, layer: int = 0) -> int:
-        """A count of this architecture; from an array with one for each layer, the layer's."""
-        value = self._header.values.get(f"{self._architecture}.{key}", default)
-        if isinstance(value, tuple):
-            value = value[layer] if layer < len(value) else default
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if not isinstance(value, int) or value < 0:
-            raise ModelFileError(
-                f"{self._name} is damaged: {self._architecture}.{key} is {value!r:.40}, not a count"
-            )
-        return value
-
-
-def _block(tensor: Tensor) -> int | None:
-    found = _BLOCK.fullmatch(tensor.name)
-    return None if found is None else int(found.group(1))
-
-
-def _keeps_keys(names: set[str]) -> bool:
-    if names & {"attn_k.weight", "attn_kv_a_mqa.weight", "attn_kv.weight", "attn_k_b.weight"}:
-        return True
-    # A linear-attention layer may fuse its projections under the same name.
-    return "attn_qkv.weight" in names and not any(name.startswith("ssm_") for name in names)
+    def _role(self, tensor: Tensor) -> Role:
+        if self._is_mtp(tensor):
+            return Role.MTP
+        if self._is_expert(tensor):
+            return Role.ROUTED
+        layer = layer_of(tensor)
+        names = self._parts.get(-1 if layer is None else layer, set())
+        attends = keeps_keys(names) and kv_heads(self._keys, layer or 0) > 0
+        return role_of(tensor.name, linear=is_recurrent(names) and not attends)
