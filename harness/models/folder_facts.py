@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from fractions import Fraction
 from typing import Any
 
+from harness.models.cache import F16_BYTES, CacheLayers
 from harness.models.facts import ModelFacts
+from harness.models.folder_cache import folder_cache
 from harness.models.folder_drafters import drafter_of
-from harness.models.safetensors import Folder, read_folder
+from harness.models.folder_roles import role_of
+from harness.models.safetensors import Folder
 from harness.models.tensors import Tensor
+from harness.models.weights import (
+    ALL,
+    LOOKED_UP,
+    MTP_UNUSED,
+    NOTHING,
+    OTHER_SENSE,
+    Role,
+    Weight,
+    chosen,
+)
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _KEYS = re.compile(r"\.(k_proj|qkv_proj|query_key_value)\.weight$")
@@ -26,25 +39,16 @@ _OTHER_SENSE = re.compile(r"(?:^|\.)(vision|visual|audio|multi_modal|mm_)")
 _LAYER_CONFIGS = ("model", "transformer_layer_config")
 """Where a config.json of type 'eagle' or 'speculators' keeps its layer's sizes."""
 MTP_KEYS = ("mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_modules")
-F16_BYTES = 2
 
 
-def folder_facts(path: Path) -> ModelFacts:
-    """The facts of a model folder.
-
-    Raises:
-        ModelFileError: a file is missing or damaged, or there are no weights.
-    """
-    return _Facts(read_folder(path)).facts()
-
-
-class _Facts:
+class FolderModel:
     """One configuration beside the tensors; of a model with other senses, its text part."""
 
     def __init__(self, folder: Folder) -> None:
         self._config = _flat(folder.config)
         self._folder = folder
         self._tensors = folder.tensors
+        self._names = {tensor.name for tensor in folder.tensors}
         self._layers = self._integer("num_hidden_layers") or 0
         self._experts = self._first("num_experts", "n_routed_experts", "num_local_experts")
         self._experts_used = self._first(
@@ -149,18 +153,50 @@ class _Facts:
         return max(sizes, key=lambda kind: sizes[kind], default=None)
 
     def _parameters(self) -> int:
+        return sum(self._elements(tensor) for tensor in self._tensors)
+
+    def _elements(self, tensor: Tensor) -> int:
         """Of a weight that MLX has packed, as many as its scales stand for."""
         own = self._config.get("quantization")
         group = own.get("group_size") if isinstance(own, dict) else None
-        names = {tensor.name for tensor in self._tensors}
-        total = 0
-        for tensor in self._tensors:
-            stem, _, kind = tensor.name.rpartition(".")
-            if isinstance(group, int) and f"{stem}.scales" in names:
-                total += tensor.elements * group if kind == "scales" else 0
-            else:
-                total += tensor.elements
-        return total
+        stem, _, kind = tensor.name.rpartition(".")
+        if isinstance(group, int) and f"{stem}.scales" in self._names:
+            return tensor.elements * group if kind == "scales" else 0
+        return tensor.elements
+
+    # ---- parts -----------------------------------------------------------------------------
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its tensors have the usual names; else all of them count as read."""
+        if self._drafter is not None:
+            return True
+        return any("embed_tokens." in n for n in self._names) and any(
+            _LAYER.search(n) for n in self._names
+        )
+
+    def cache(self) -> tuple[CacheLayers, ...] | None:
+        """What the layers keep of the context, by kind; None where it is not known."""
+        return folder_cache(self._config, self._layers)
+
+    def weights(self) -> tuple[Weight, ...]:
+        """Each tensor's role, and what of it a token reads: `facts().active_bytes` in all."""
+        return tuple(self._weight(tensor) for tensor in self._tensors)
+
+    def _weight(self, tensor: Tensor) -> Weight:
+        role, share, unread = role_of(tensor.name), ALL, None
+        used = min(self._experts_used or 0, self._experts or 0)
+        if self._is_mtp(tensor):
+            role, share, unread = Role.MTP, NOTHING, MTP_UNUSED
+        elif _OTHER_SENSE.search(tensor.name):
+            role, share, unread = Role.OTHER, NOTHING, OTHER_SENSE
+        elif not self._is_read(tensor):
+            share, unread = NOTHING, LOOKED_UP
+        elif self._experts and _EXPERT.search(tensor.name):
+            role = Role.ROUTED
+            if 0 < used < self._experts:
+                share, unread = Fraction(used, self._experts), chosen(used, self._experts)
+        return Weight(role, tensor.type, self._elements(tensor), tensor.bytes, share, unread)
 
     # ---- KV cache --------------------------------------------------------------------------
 

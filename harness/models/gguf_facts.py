@@ -35,17 +35,12 @@ DEFAULT_BLOCK = 16
 """Of a DFlash file that does not say its block size (llama.cpp, common/speculative.cpp)."""
 
 
-def gguf_facts(header: Header, name: str) -> ModelFacts:
-    """The facts of a GGUF model; `name` is what messages call the file.
+class GgufModel:
+    """One header under its architecture's keys; `name` is what messages call the file.
 
     Raises:
         ModelFileError: the file holds no language model, or contradicts itself.
     """
-    return GgufModel(header, name).facts()
-
-
-class GgufModel:
-    """One header under its architecture's keys."""
 
     def __init__(self, header: Header, name: str) -> None:
         self._header = header

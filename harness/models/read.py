@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from harness.models.cache import CacheLayers
 from harness.models.errors import ModelFileError, reading, shown
 from harness.models.facts import ModelFacts
-from harness.models.folder_facts import folder_facts
+from harness.models.folder_facts import FolderModel
 from harness.models.gguf import model_files, read_model
-from harness.models.gguf_facts import gguf_facts
-from harness.models.safetensors import folder_files, is_model_folder
+from harness.models.gguf_facts import GgufModel
+from harness.models.safetensors import folder_files, is_model_folder, read_folder
 from harness.models.vocabulary import Vocabulary, folder_vocabulary, vocabulary_of
+from harness.models.weights import Weight
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,23 @@ class ModelFile:
     vocabulary: Vocabulary
 
 
+class Parts(Protocol):
+    """What a model consists of; counted when it is asked for."""
+
+    def weights(self) -> tuple[Weight, ...]: ...
+    def cache(self) -> tuple[CacheLayers, ...] | None: ...
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One model file, and its parts."""
+
+    file: ModelFile
+    is_known: bool
+    """False of an architecture whose tensors may be called otherwise: all count as read."""
+    parts: Parts
+
+
 def read_model_file(path: Path) -> ModelFile:
     """Read a model's header. Of a split GGUF file, any part stands for all of them.
 
@@ -32,6 +52,15 @@ def read_model_file(path: Path) -> ModelFile:
     Raises:
         ModelFileError: missing, not a model file, or truncated.
     """
+    return read_anatomy(path).file
+
+
+def read_anatomy(path: Path) -> Anatomy:
+    """The same, with what the weights are for and what the layers keep of the context.
+
+    Raises:
+        ModelFileError: as `read_model_file`.
+    """
     with reading(path):
         is_folder = is_model_folder(path)
     if path.suffix == ".safetensors" and not is_folder:
@@ -39,11 +68,15 @@ def read_model_file(path: Path) -> ModelFile:
             f"{shown(path)} is a part of a Hugging Face or MLX model: give the folder that it is in"
         )
     if is_folder:
-        facts = folder_facts(path)
-        return ModelFile(path, facts, folder_vocabulary(path, facts.vocabulary))
+        folder = FolderModel(read_folder(path))
+        facts = folder.facts()
+        file = ModelFile(path, facts, folder_vocabulary(path, facts.vocabulary))
+        return Anatomy(file, folder.is_known, folder)
     header = read_model(path)
+    model = GgufModel(header, shown(path))
     first = model_files(path)[0]
-    return ModelFile(path, gguf_facts(header, shown(path)), vocabulary_of(first, header))
+    file = ModelFile(path, model.facts(), vocabulary_of(first, header))
+    return Anatomy(file, model.is_known, model)
 
 
 def files_of(path: Path) -> list[Path]:
