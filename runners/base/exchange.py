@@ -25,6 +25,7 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 LONGEST_MESSAGE = 500
 """Characters of a server's own error text that are passed on."""
 LARGEST_HEAD = 64 * 2**10
+SHORTEST_SECRET = 7
 
 
 class Exchange:
@@ -41,6 +42,7 @@ class Exchange:
         self._framed = False
         self._over = False
         self._broken: RequestError | None = None
+        self._encoding = ""
         self.content_type = ""
         self.location = ""
         self.software = ""
@@ -86,9 +88,18 @@ class Exchange:
         return exchange
 
     async def status(self) -> int:
-        """The answer's status, once its headers are in."""
+        """The answer's status, once its headers are in.
+
+        Raises:
+            RequestError: no answer, or a compressed one: how it was cut would say nothing.
+        """
         while not self._head_done:
             await self._feed()
+        if self._encoding not in ("", "identity"):
+            raise RequestError(
+                f"the server compresses its answer ({self._encoding:.20}), though it was asked not "
+                "to: its events cannot be timed"
+            )
         return self._parser.get_status_code()
 
     async def body(self) -> tuple[float, list[bytes]] | None:
@@ -141,6 +152,8 @@ class Exchange:
             self.content_type = value.decode("latin-1").strip()
         elif name == b"server":
             self.software = value.decode("latin-1").strip()
+        elif name == b"content-encoding":
+            self._encoding = value.decode("latin-1").strip().lower()
         elif name == b"location":
             self.location = value.decode("latin-1").strip()
         elif name in (b"content-length", b"transfer-encoding"):
@@ -224,9 +237,21 @@ def message_of(body: bytes, secret: str = "") -> str:
     text = body.decode("utf-8", "replace").strip()
     with contextlib.suppress(ValueError, RecursionError):
         text = _words(json.loads(text)) or text
-    if secret:
-        text = text.replace(secret, "…")
-    return text[:LONGEST_MESSAGE] or "(no message)"
+    return hidden(text, secret)[:LONGEST_MESSAGE] or "(no message)"
+
+
+def secret_of(headers: Mapping[str, str]) -> str:
+    """The key among the headers of a request; '' where there is none.
+
+    'EMPTY' and 'none', which servers without keys are sent, are words like others.
+    """
+    key = headers.get("Authorization", "").rpartition(" ")[2]
+    return key if len(key) >= SHORTEST_SECRET else ""
+
+
+def hidden(text: str, secret: str) -> str:
+    """The text of a server without the key that it was sent: some repeat it."""
+    return text.replace(secret, "…") if secret else text
 
 
 def _words(said: object) -> str | None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from runners.base.contract import RequestError
 from runners.base.events import Decoder, LineDecoder
-from runners.base.exchange import JSON, Exchange, message_of
+from runners.base.exchange import JSON, Exchange, hidden, message_of, secret_of
 
 __all__ = ["JSON", "Event", "EventStream", "Reply", "fetch", "open_lines", "open_stream"]
 
@@ -169,16 +169,18 @@ async def _check(
         RequestError: an HTTP status that is none of success, or another type of content.
     """
     status = await exchange.status()
+    secret = secret_of(headers)
     if status >= 400:
-        secret = headers.get("Authorization", "").rpartition(" ")[2]
         said = message_of(await exchange.rest(LARGEST_ERROR), secret)
         raise RequestError(f"HTTP {status}: {said}", status=status)
     if exchange.location and status >= 300:
-        raise RequestError(f"HTTP {status}: the server sends on to {exchange.location:.200}")
+        place = hidden(exchange.location, secret)
+        raise RequestError(f"HTTP {status}: the server sends on to {place:.200}")
     kind = exchange.content_type
     if kind.partition(";")[0].strip().lower() not in kinds:
-        said = message_of(await exchange.rest(LARGEST_ERROR))
+        said = message_of(await exchange.rest(LARGEST_ERROR), secret)
         raise RequestError(
-            f"the server answered with {kind or 'no content type'} (HTTP {status}), "
+            f"the server answered with {hidden(kind, secret)[:200] or 'no content type'} "
+            f"(HTTP {status}), "
             f"not with {words}: {said}"
         )

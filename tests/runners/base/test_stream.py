@@ -438,3 +438,38 @@ async def test_a_header_cannot_smuggle_another() -> None:
         with pytest.raises(UsageError, match="header"):
             async with open_stream(server.url, {}, timeout_s=1, headers={"A": "b\r\nC: d"}):
                 pass
+
+
+@pytest.mark.parametrize("path", ["fetch", "stream"])
+async def test_a_compressed_answer_is_refused(path: str) -> None:
+    async with scripted(HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08") as server:
+        with pytest.raises(RequestError, match=r"compresses its answer \(gzip\)"):
+            await (fetch(server.url, timeout_s=5) if path == "fetch" else read_all(server.url))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 401 No\r\n\r\nno such key: sk-hunter2",
+        b"HTTP/1.1 307 There\r\nLocation: /?key=sk-hunter2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nauthorization: Bearer sk-hunter2",
+        b"HTTP/1.1 200 OK\r\nContent-Type: sk-hunter2\r\n\r\n",
+    ],
+    ids=["refused", "sent on", "echoed", "type"],
+)
+async def test_a_server_that_repeats_the_key(answer: bytes) -> None:
+    headers = {"Authorization": "Bearer sk-hunter2"}
+    async with scripted(answer) as server:
+        with pytest.raises(RequestError) as caught:
+            async with open_stream(server.url, {}, timeout_s=5, headers=headers):
+                pass
+    assert "hunter2" not in str(caught.value)
+    assert "…" in str(caught.value)
+
+
+async def test_a_stream_of_comments_alone_has_a_timeout() -> None:
+    pieces = [HEAD + b"\r\n", *[b": still here\n\n"] * 200]
+    async with scripted(*pieces, pause_s=0.02, end="hang") as server:
+        with pytest.raises(RequestError, match="no end after"):
+            async with open_stream(server.url, {}, timeout_s=0.5) as stream:
+                [event async for event in stream]
