@@ -8,10 +8,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from runners.base.contract import RequestError
-from runners.base.exchange import message_of
+from runners.base.exchange import message_of, secret_of
 from runners.base.stream import Reply, fetch
 from runners.endpoint.kinds import GENERIC, KINDS, Kind
 from runners.endpoint.url import Url
@@ -20,6 +20,8 @@ LOOK_S = 10.0
 """Limit for one question."""
 MOST_MODELS = 10_000
 LONGEST_VERSION = 80
+LONGEST_NAME = 300
+"""Characters; no model is called by more."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,25 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     pages = {path: _json(reply) for path, reply in zip(paths, replies, strict=True)}
     texts = {path: _body(reply) for path, reply in zip(paths, replies, strict=True)}
     listed = _object(_json(models)).get("data")
-    entries = [entry for entry in listed or () if isinstance(entry, dict)][:MOST_MODELS]
+    listed = listed if isinstance(listed, list) else []
+    entries = [entry for entry in listed if isinstance(entry, dict)][:MOST_MODELS]
     kind, version = _recognise(pages, texts)
     if kind is GENERIC:
         kind = _by_models(entries)
     if kind is GENERIC and _is_mlx(entries, pages[HEALTH], replies):
         kind = KINDS["mlx-lm"]
-    names = tuple(str(entry["id"]) for entry in entries if entry.get("id"))
-    return Detected(kind, version, names, _speculation(pages))
+    secret = secret_of(headers)
+    names = tuple(name for entry in entries if _is_name(name := entry.get("id"), secret))
+    told = (version, _speculation(pages))
+    # A server that repeats the key tells nothing.
+    version, speculation = (None if secret and secret in (said or "") else said for said in told)
+    return Detected(kind, version, names, speculation)
+
+
+def _is_name(name: object, secret: str) -> TypeGuard[str]:
+    """Whether it may be a model's: names go into logs and reports."""
+    fits = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
+    return fits and not (secret and secret in str(name))
 
 
 async def _ask(address: str, headers: Mapping[str, str]) -> Reply | RequestError:
@@ -134,10 +147,10 @@ async def _ask(address: str, headers: Mapping[str, str]) -> Reply | RequestError
 
 
 def _refused(reply: Reply, headers: Mapping[str, str]) -> RequestError:
-    secret = headers.get("Authorization", "").rpartition(" ")[2]
+    secret = secret_of(headers)
     return RequestError(
         f"HTTP {reply.status}: {message_of(reply.body, secret)} "
-        f"({'the key' if secret else 'no key'} was sent; --api-key-env names the environment "
+        f"({'the key' if headers else 'no key'} was sent; --api-key-env names the environment "
         "variable that holds it)",
         status=reply.status,
     )
@@ -177,7 +190,7 @@ def _is_mlx(
 def _speculation(pages: Mapping[str, object]) -> str | None:
     told = (_object(pages[path]).get("speculative_algorithm") for path in SGLANG)
     if (algorithm := next((each for each in told if each), None)) is not None:
-        return f"the server speculates by {algorithm}"[:LONGEST_VERSION]
+        return f"the server speculates by {_printable(str(algorithm))}"
     slots = pages[SLOTS]
     first = slots[0] if isinstance(slots, list) and slots else None
     if isinstance(first, dict) and first.get("speculative") is True:
@@ -204,4 +217,9 @@ def _object(said: object) -> dict[str, Any]:
 
 
 def _text(said: Said, key: str) -> str:
-    return str(said.get(key) or "")[:LONGEST_VERSION]
+    return _printable(str(said.get(key) or ""))
+
+
+def _printable(text: str) -> str:
+    """Cut, and without control characters: it goes into logs and reports."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:LONGEST_VERSION])

@@ -43,7 +43,12 @@ class Kind:
     own_model: str | None = None
     """Its name for the model that it was started with; None: it goes by its list."""
     chunk_is_step: bool = False
-    """Whether each chunk holds the tokens of one step."""
+    """Whether a chunk never holds less than the tokens of one step. It may hold those of several:
+    servers can be told to send seldom, and merge what was not fetched in time."""
+    silence_is_none: bool = False
+    """Whether `timings` without drafts say that nothing was drafted."""
+    predictions_are_drafts: bool = False
+    """Whether OpenAI's counts of predicted tokens, if it fills them, are those of its drafts."""
     counting: Counting | None = None
 
 
@@ -56,6 +61,7 @@ KINDS: Mapping[str, Kind] = {
             "llama-server",
             "timings of each response",
             {"timings_per_token": True, "cache_prompt": False},
+            silence_is_none=True,
         ),
         Kind(
             "vllm",
@@ -83,6 +89,7 @@ KINDS: Mapping[str, Kind] = {
             {"return_spec_tokens_details": True},
             salted=True,
             chunk_is_step=True,
+            predictions_are_drafts=True,
         ),
         Kind(
             "tgi",

@@ -228,7 +228,7 @@ class LaunchedServer(ABC):
         try:
             place = Place(read_url(root).port, name, scratch)
             server = await attach(
-                Api(read_url(root), KINDS[self.name]),
+                Api(read_url(root), KINDS[self.name], ours=True),
                 name,
                 holder=held,
                 log=log,

@@ -61,7 +61,9 @@ class Endpoint:
             return Missing("no URL is named", ADVICE)
         detected = self._detected()
         note = "whatever the server was started with"
-        if isinstance(detected, Detected) and detected.speculation is not None:
+        if not isinstance(detected, Detected):
+            note = str(detected)
+        elif detected.speculation is not None:
             note = detected.speculation
         return Found(
             version=detected.words if isinstance(detected, Detected) else UNKNOWN,
@@ -197,7 +199,10 @@ def _model(spec: LaunchSpec, detected: Detected) -> str:
         return detected.models[0]
     how = "name one: --runner-arg model=NAME"
     if not detected.models:
-        raise UsageError(f"the endpoint does not list its models; {how}")
+        raise UsageError(
+            "there is no list of models under this URL: give that of the API, as in "
+            f"http://localhost:8080/v1, or if this is it, {how}"
+        )
     more = len(detected.models) - SHOWN_MODELS
     shown = ", ".join(detected.models[:SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
     raise UsageError(f"the endpoint serves {shown}; {how}")

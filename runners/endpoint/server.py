@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runners.base.contract import (
     Burst,
@@ -18,13 +17,14 @@ from runners.base.contract import (
     Review,
     RunnerError,
 )
-from runners.base.counters import read_counters, read_total
+from runners.base.exchange import hidden, secret_of
 from runners.base.stream import fetch, open_stream
 from runners.base.told import Told
 from runners.endpoint.chat import Answer, Chunk
 from runners.endpoint.form import Form
 from runners.endpoint.holder import Holder
 from runners.endpoint.kinds import Counting, Kind
+from runners.endpoint.tally import Page, Tally, read_page
 from runners.endpoint.url import Url
 
 SMALL_REQUEST_S = 30.0
@@ -40,6 +40,8 @@ class Api:
     kind: Kind
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """May hold a key."""
+    ours: bool = False
+    """Whether bench has started the server."""
 
     @property
     def chat(self) -> str:
@@ -57,13 +59,7 @@ class EndpointServer:
         self._holder = holder
         self._remark = remark
         self._told = Told()
-        self._received = 0
-        """Tokens of all answers, of which none is broken off."""
-        self._broken_off = False
-        self._before: _Page | None = None
-        """What the counters had counted before this visit."""
-        self._shared: str | None = None
-        """That the counters count what others asked for as well, with the figures."""
+        self._tally = Tally()
 
     @property
     def pid(self) -> int | None:
@@ -77,7 +73,8 @@ class EndpointServer:
         body = self._form.body(request)
         if self._api.kind.salted:
             body["cache_salt"] = secrets.token_hex(8)
-        answer = Answer(chunk_is_step=self._api.kind.chunk_is_step, limit=request.max_tokens)
+        kind = self._api.kind
+        answer = Answer(kind, limit=request.max_tokens, unmerged=self._api.ours)
         self._told.begin()
         finished = False
         try:
@@ -91,11 +88,13 @@ class EndpointServer:
                 bursts, completion = answer.finish(stream.sent_at)
             finished = True
         except RequestError as error:
-            raise await self._holder.explain(error) from None
+            raise await self._holder.explain(self._without_key(error)) from None
         finally:
-            self._broken_off |= not finished
+            if not finished:
+                self._tally.break_off()
         self._told.add(completion)
-        self._received += completion.output_tokens or 0
+        chunks = answer.chunks if kind.chunk_is_step else 0
+        self._tally.add(completion.output_tokens or 0, chunks)
         for burst in bursts:
             yield burst
         yield completion
@@ -103,39 +102,25 @@ class EndpointServer:
     async def counters(self) -> Counters | None:
         """What the counters have counted since they were first asked for."""
         counting = self._api.kind.counting
-        if counting is None or self._shared is not None:
+        if counting is None or self._tally.reason is not None:
             return None
-        deadline = asyncio.get_running_loop().time() + counting.lag_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + counting.lag_s
         while True:
             page = await self._page(counting)
             if page is None:
                 return None
-            if self._before is None:
-                self._before = page
-            counters = page.counters.since(self._before.counters)
-            if not page.counts_steps:
-                # Each step yields its accepted tokens and one of its own.
-                counters = replace(counters, steps=self._received - counters.accepted)
-            if page.tokens is None or self._before.tokens is None or self._broken_off:
-                return counters
-            counted = page.tokens - self._before.tokens
-            if counted == self._received:
-                return counters
             # The answer may be here before it is counted.
-            if counted > self._received or asyncio.get_running_loop().time() > deadline:
-                if not counted:
-                    # Declared and never counted: nothing to hold against.
-                    self._before = replace(self._before, tokens=None)
-                    return counters
-                self._shared = (
-                    f"its counters counted {counted} tokens, and this run received "
-                    f"{self._received}: the server has other users, and the counters say nothing "
-                    "of these requests alone"
-                )
-                return None
+            counters = self._tally.read(page, late=loop.time() > deadline)
+            if counters is not None or self._tally.reason is not None:
+                return counters
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _page(self, counting: Counting) -> _Page | None:
+    def _without_key(self, error: RequestError) -> RequestError:
+        said = hidden(str(error), secret_of(self._api.headers))
+        return RequestError(said, server_lost=error.server_lost, status=error.status)
+
+    async def _page(self, counting: Counting) -> Page | None:
         try:
             reply = await fetch(
                 self._api.url.root + counting.path,
@@ -146,7 +131,7 @@ class EndpointServer:
             raise await self._holder.explain(error) from None
         if reply.status != 200:
             return None
-        return _read(reply.body.decode(errors="replace"), counting)
+        return read_page(reply.body.decode(errors="replace"), counting)
 
     async def next_tokens(
         self, request: Request, written: Sequence[int], count: int
@@ -160,33 +145,7 @@ class EndpointServer:
         except RunnerError:
             counters = None
         counted = {} if counters is None else {"counters": (counters.accepted, counters.drafted)}
-        return Review(self._remark, self._shared or self._told.disagreement(counted))
+        return Review(self._remark, self._tally.reason or self._told.disagreement(counted))
 
     async def stop(self) -> None:
         await self._holder.stop()
-
-
-@dataclass(frozen=True)
-class _Page:
-    """What a page of counters says."""
-
-    counters: Counters
-    counts_steps: bool
-    tokens: int | None
-    """Generated in all; None where it is not told."""
-
-
-def _read(page: str, counting: Counting) -> _Page | None:
-    """None where none of the names is exposed, or the page cannot be read."""
-    found = []
-    for names in counting.names:
-        with contextlib.suppress(RunnerError):
-            found.append((read_counters(page, names), names.steps is not None))
-    if not found:
-        return None
-    counters, counts_steps = max(found, key=lambda each: each[0].drafted or 0)
-    tokens = None
-    if counting.tokens is not None:
-        with contextlib.suppress(RunnerError):
-            tokens = read_total(page, counting.tokens)
-    return _Page(counters, counts_steps, tokens)

@@ -79,7 +79,7 @@ GUISES: dict[str, Guise] = {
     "tgi": Guise(True, TOTAL | {COUNTS, COUNTERS}, WRITTEN),
     "vllm": Guise(False, TOTAL | {COUNTS, IDS, STEPS}, {"output_tokens": 24, "steps": 24}),
     "vllm-mtp": Guise(
-        True, TOTAL | {COUNTS, IDS, COUNTERS, POSITIONS, STEPS}, {"output_tokens": 24, "steps": 12}
+        True, TOTAL | {COUNTS, IDS, COUNTERS, POSITIONS}, {"output_tokens": 24}
     ),
     "vllm-mtp-told": Guise(
         True,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runners.base.contract import Burst, Completion, RequestError
 from runners.endpoint.chat import Answer, Chunk
+from runners.endpoint.kinds import GENERIC, KINDS
 
 ROLE = {"choices": [{"delta": {"role": "assistant", "content": ""}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
@@ -26,10 +27,10 @@ def usage(tokens: int, prompt: int = 9, **more: Any) -> dict[str, Any]:
 
 
 def answer(
-    *bodies: dict[str, Any], at: list[float] | None = None, chunk_is_step: bool = False
+    *bodies: dict[str, Any], at: list[float] | None = None, kind: str = "", unmerged: bool = False
 ) -> tuple[list[Burst], Completion]:
     """The bodies as events a tenth of a second apart."""
-    made = Answer(chunk_is_step=chunk_is_step)
+    made = Answer(KINDS.get(kind, GENERIC), unmerged=unmerged)
     for number, body in enumerate(bodies):
         made.add(number / 10 if at is None else at[number], Chunk.parse(json.dumps(body)))
     return made.finish(sent_at=-1.0)
@@ -135,7 +136,8 @@ def test_llama_server_that_drafted_nothing_says_so_by_silence() -> None:
         "cache_n": 5,
         "predicted_per_second": 50.0,
     }
-    _, completion = answer(text("a", timings=timings), STOP, usage(1))
+    chunk = text("a", timings=timings)
+    _, completion = answer(chunk, STOP, usage(1), kind="llama-server")
     assert (completion.drafted, completion.accepted, completion.steps) == (0, 0, 1)
     assert (completion.prefill_s, completion.decode_s) == (0.03, 0.02)
     assert completion.cached_tokens == 5
@@ -144,7 +146,7 @@ def test_llama_server_that_drafted_nothing_says_so_by_silence() -> None:
 def test_vllm_tells_a_requests_drafts_where_it_was_told_to() -> None:
     said = {"num_draft_tokens": 9, "num_accepted_draft_tokens": 2, "num_spec_steps": 3}
     closing = {**usage(6), "metrics": {"speculative_decoding": said}}
-    _, completion = answer(text("a"), text("b"), STOP, closing, chunk_is_step=True)
+    _, completion = answer(text("a"), text("b"), STOP, closing, kind="vllm")
     assert (completion.drafted, completion.accepted, completion.steps) == (9, 2, 4)
 
 
@@ -202,7 +204,7 @@ def test_without_usage_nothing_is_counted_by_chunks() -> None:
 
 
 def test_without_usage_an_answer_that_was_cut_is_as_long_as_it_may_be() -> None:
-    made = Answer(chunk_is_step=False, limit=4)
+    made = Answer(GENERIC, limit=4)
     cut = {"choices": [{"delta": {}, "finish_reason": "length"}]}
     for number, body in enumerate((text("a"), text("bcd"), cut)):
         made.add(float(number), Chunk.parse(json.dumps(body)))
@@ -287,3 +289,107 @@ def test_every_token_is_put_to_a_burst_in_order(
     assert times == sorted(times)
     if completion.first_burst_at_most is not None and bursts:
         assert bursts[0].tokens <= completion.first_burst_at_most <= max(1, total)
+
+
+def test_totals_that_lag_behind_the_text_do_not_make_the_first_chunk_empty() -> None:
+    bodies = [text(word, usage={"completion_tokens": n}) for n, word in enumerate("abcd")]
+    bursts, completion = answer(*bodies, STOP, usage(4))
+    assert [burst.tokens for burst in bursts] == [1, 1, 1, 1]
+    assert completion.first_burst_at_most is None
+
+
+def test_a_total_that_is_told_twice_is_counted_once() -> None:
+    last = {**STOP, "usage": {"completion_tokens": 2}}
+    bursts, completion = answer(text("a"), text("b"), last, usage(2), usage(2))
+    assert (sum(burst.tokens for burst in bursts), completion.output_tokens) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "first", "at_most"),
+    [
+        ({}, 901, None),
+        # Counted apart from the answer: nothing is left to come before it.
+        ({"total_tokens": 9 + 910 + 900}, 61, 896),
+    ],
+)
+def test_thoughts_that_are_not_shown_came_before_the_first_chunk(
+    more: dict[str, int], first: int, at_most: int | None
+) -> None:
+    details = {"reasoning_tokens": 900}
+    closing = usage(910 if more else 915, completion_tokens_details=details, **more)
+    bursts, completion = answer(*[text("a")] * 15, STOP, closing)
+    assert bursts[0].tokens == first
+    assert completion.first_burst_at_most == at_most
+    assert sum(burst.tokens for burst in bursts) == completion.output_tokens
+
+
+def test_thoughts_that_are_shown_are_where_they_came() -> None:
+    thought = {"choices": [{"delta": {"reasoning": "a"}}]}
+    details = {"reasoning_tokens": 2}
+    closing = usage(3, completion_tokens_details=details)
+    bursts, _ = answer(thought, thought, text("b"), STOP, closing)
+    assert [burst.tokens for burst in bursts] == [1, 1, 1]
+
+
+def test_calls_of_tools_are_generated_text() -> None:
+    call = {"choices": [{"delta": {"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}}]}
+    rest = {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": "}"}}]}}]}
+    end = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+    bursts, completion = answer(ROLE, call, rest, end, usage(2))
+    assert [burst.text for burst in bursts] == ["f{", "}"]
+    assert completion.finish_reason == "tool_calls"
+
+
+def test_timings_of_others_that_tell_no_drafts_say_nothing_of_them() -> None:
+    timings = {"predicted_n": 2, "predicted_ms": 20.0}
+    _, completion = answer(text("ab"), STOP, {**usage(2), "timings": timings}, kind="ollama")
+    assert (completion.drafted, completion.accepted, completion.steps) == (None, None, None)
+    assert completion.decode_s == 0.02
+    told = {**timings, "draft_n": 3, "draft_n_accepted": 1}
+    _, completion = answer(text("ab"), STOP, {**usage(2), "timings": told}, kind="ollama")
+    assert (completion.drafted, completion.accepted, completion.steps) == (3, 1, 1)
+
+
+def test_sglang_may_tell_drafts_as_predictions() -> None:
+    details = {"accepted_prediction_tokens": 4, "rejected_prediction_tokens": 5}
+    closing = usage(8, completion_tokens_details=details)
+    _, completion = answer(text("a"), STOP, closing, kind="sglang")
+    assert (completion.drafted, completion.accepted, completion.steps) == (9, 4, 4)
+    _, completion = answer(text("a"), STOP, closing)
+    assert (completion.drafted, completion.accepted, completion.steps) == (None, None, None)
+
+
+@pytest.mark.parametrize(("unmerged", "steps"), [(False, None), (True, 3)])
+def test_chunks_that_may_hold_several_steps_are_not_counted_as_steps(
+    unmerged: bool, steps: int | None
+) -> None:
+    so_far = [{"completion_tokens": n} for n in (1, 5, 8)]
+    bodies = [text("x", usage=each) for each in so_far]
+    _, completion = answer(*bodies, STOP, usage(8), kind="sglang", unmerged=unmerged)
+    assert completion.steps == steps
+    _, completion = answer(text("a"), text("b"), STOP, usage(2), kind="sglang", unmerged=unmerged)
+    assert completion.steps == 2
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, 1e30, "7", True])
+def test_usage_that_is_no_number_of_tokens(value: object) -> None:
+    closing = {"choices": [], "usage": {"completion_tokens": value}}
+    with pytest.raises(RequestError, match="is no number of tokens"):
+        answer(text("a"), STOP, closing)
+
+
+def test_durations_that_cannot_be_are_not_told() -> None:
+    timings = {
+        "predicted_n": 1,
+        "prompt_ms": -1,
+        "predicted_ms": float("nan"),
+        "predicted_per_second": float("inf"),
+    }
+    _, completion = answer(text("a"), STOP, {**usage(1), "timings": timings})
+    assert (completion.prefill_s, completion.decode_s, completion.decode_rate) == (None,) * 3
+
+
+def test_a_reason_to_end_that_is_no_word_is_not_passed_on() -> None:
+    stop = {"choices": [{"delta": {}, "finish_reason": "\x1b[2Jstop"}]}
+    _, completion = answer(text("a"), stop, usage(1))
+    assert completion.finish_reason == "unknown"
