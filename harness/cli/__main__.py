@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import doctor, report, sweep
+from harness.cli import ceiling, doctor, inspect, report, sweep
 from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
 app = typer.Typer(
@@ -30,7 +30,9 @@ app = typer.Typer(
 )
 app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
+app.command("ceiling")(ceiling.ceiling)
 app.command("doctor")(doctor.doctor)
+app.command("inspect")(inspect.inspect)
 
 
 def _show_version(wanted: bool) -> None:

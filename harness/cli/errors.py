@@ -37,6 +37,7 @@ def hear_runners() -> None:
 def reported() -> Iterator[None]:
     """Exit with a message instead of a traceback for every error that is the input's fault."""
     # Imported when a command runs, not when its help is shown.
+    from harness.calculator import CalculatorError  # noqa: PLC0415
     from harness.models.errors import ModelFileError  # noqa: PLC0415
     from harness.run_folder import DiskError, RunFolderError  # noqa: PLC0415
     from harness.suite import SuiteError  # noqa: PLC0415
@@ -48,6 +49,13 @@ def reported() -> Iterator[None]:
     except DiskError as error:
         complain(str(error))
         raise typer.Exit(FAILED) from None
-    except (ModelFileError, RunFolderError, SuiteError, RunnerError, WorkloadError) as error:
+    except (
+        CalculatorError,
+        ModelFileError,
+        RunFolderError,
+        SuiteError,
+        RunnerError,
+        WorkloadError,
+    ) as error:
         complain(str(error))
         raise typer.Exit(USAGE) from None

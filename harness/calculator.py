@@ -1,0 +1,390 @@
+"""What a machine could decode at most: a question of sizes and bandwidths, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
+from harness.machine.cards import UnknownCardError, find_card
+from harness.machine.fingerprint import Machine, read_machine
+from harness.models.read import ModelFile, read_model_file
+from harness.theory.acceptance import geometric_rates, tau_of_rates
+from harness.theory.ceiling import Reads, speculative_ceiling
+
+LONGEST_DRAFT = 256
+MOST_DEPTHS = 64
+
+
+class CalculatorError(Exception):
+    """The question has no answer as it is put; the text says what to change."""
+
+
+class Drafting(Enum):
+    """How drafts are made, as far as bytes go."""
+
+    NONE = "none"
+    MTP = "mtp"
+    DRAFT_MODEL = "draft-model"
+    NGRAM = "ngram"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What `bench ceiling` is asked. Either `model` or `read_bytes`."""
+
+    model: Path | None = None
+    read_bytes: float | None = None
+    """Bytes that one token reads, where there is no model file."""
+    hardware: str | None = None
+    bandwidth: float | None = None
+    """Bytes/s; goes before `hardware`."""
+    depths: tuple[int, ...] = (0,)
+    drafting: Drafting = Drafting.NONE
+    draft_model: Path | None = None
+    draft_tokens: tuple[int, ...] = ()
+    acceptance: tuple[float, ...] = ()
+    """One share: geometric. Several: rates by position."""
+    verify_cost: float | None = None
+    """Of each row more, in plain steps."""
+    draft_cost: float | None = None
+    """Of each draft token, in plain steps."""
+
+
+class Source(BaseModel):
+    """One bandwidth that is known for the hardware."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hardware: str
+    kind: str
+    """'measured', 'nominal' or 'given'."""
+    bytes_per_s: float
+    origin: str | None = None
+    """Where the figure comes from."""
+    used: bool = False
+
+
+class Row(BaseModel):
+    """The ceiling at one depth with one draft length; of plain decoding with 0."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    depth: int
+    draft_tokens: int
+    acceptance_length: float
+    bytes_per_step: float
+    tokens_per_s: float
+    speedup: float
+    """Over plain decoding at the same depth."""
+    break_even_length: float
+    """The acceptance length below which plain decoding is faster."""
+    best: bool
+    """The fastest of its depth."""
+
+
+class Answer(BaseModel):
+    """All that `bench ceiling` tells. Sizes in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None
+    active_bytes: float
+    kv_bytes_per_token: float | None
+    method: str
+    draft_bytes: float
+    """Weights that drafting one token reads."""
+    verify_cost: float
+    draft_cost: float
+    bandwidths: tuple[Source, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def parse_drafting(text: str) -> Drafting:
+    """The method of that name.
+
+    Raises:
+        ValueError: there is none that the calculator knows.
+    """
+    try:
+        return Drafting(text)
+    except ValueError:
+        known = ", ".join(drafting.value for drafting in Drafting)
+        raise ValueError(f"{text!r:.60} is none of {known}") from None
+
+
+def answer(question: Question) -> Answer:
+    """Work out the ceilings. Measures this machine's memory where no hardware is named.
+
+    Raises:
+        CalculatorError: the question contradicts itself, or lacks something.
+        ModelFileError: a file is no model.
+    """
+    taus = _taus(question)
+    if len(question.depths) > MOST_DEPTHS:
+        raise CalculatorError(f"{len(question.depths)} depths are more than {MOST_DEPTHS}")
+    target = _target(question)
+    drafter = None if question.draft_model is None else read_model_file(question.draft_model)
+    draft_bytes, notes = _draft_bytes(question, target, drafter)
+    sources, cache_bytes, memory_bytes = _sources(question)
+    bandwidth = next(source.bytes_per_s for source in sources if source.used)
+
+    kv = None if target is None else target.facts.kv_bytes_per_token
+    draft_kv = 0 if drafter is None else drafter.facts.kv_bytes_per_token or 0
+    active = _active(question, target)
+    if max(question.depths) and target is None:
+        raise CalculatorError("--depth needs a model file: its header tells the KV bytes per token")
+    if max(question.depths) and kv is None:
+        notes.append("the header does not tell the KV cache's size: no depth is counted")
+    rows: list[Row] = []
+    for depth in question.depths:
+        reads = Reads(
+            active_bytes=active,
+            kv_bytes=(kv or 0) * depth,
+            draft_bytes=draft_bytes + (draft_kv * depth if draft_bytes else 0),
+            expert_bytes=0 if target is None else target.facts.expert_bytes,
+            experts=(target and target.facts.experts) or 1,
+            experts_used=(target and target.facts.experts_used) or 1,
+        )
+        rows += _rows(question, reads, bandwidth, depth, taus)
+    notes += _warnings(active, target, cache_bytes, memory_bytes)
+    return Answer(
+        model=None if question.model is None else question.model.name,
+        active_bytes=active,
+        kv_bytes_per_token=kv,
+        method=question.drafting.value,
+        draft_bytes=draft_bytes,
+        verify_cost=question.verify_cost or 0,
+        draft_cost=question.draft_cost or 0,
+        bandwidths=sources,
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _taus(question: Question) -> dict[int, float]:
+    """The acceptance length of each draft length that is asked for."""
+    if question.drafting is Drafting.NONE:
+        given = (
+            ("--draft-tokens", question.draft_tokens),
+            ("--acceptance", question.acceptance),
+            ("--draft-model", question.draft_model),
+            ("--verify-cost", question.verify_cost is not None),
+            ("--draft-cost", question.draft_cost is not None),
+        )
+        for flag, is_given in given:
+            if is_given:
+                raise CalculatorError(
+                    f"{flag} goes with speculating: name a --method (mtp, draft-model or ngram)"
+                )
+        return {}
+    if not question.draft_tokens:
+        raise CalculatorError("--method needs the lengths of the drafts, as in --draft-tokens 1-8")
+    if not question.acceptance:
+        raise CalculatorError(
+            "--method needs how often drafts are accepted: --acceptance 0.65, or by position "
+            "0.9,0.7,0.5 (a report of bench sweep has both)"
+        )
+    if min(question.draft_tokens) < 1 or max(question.draft_tokens) > LONGEST_DRAFT:
+        raise CalculatorError(f"draft tokens are 1 to {LONGEST_DRAFT}; plain decoding is shown too")
+    rates = question.acceptance
+    if len(rates) > 1 and max(question.draft_tokens) > len(rates):
+        raise CalculatorError(
+            f"{len(rates)} rates by position say nothing of {max(question.draft_tokens)} draft "
+            "tokens: give a rate for each, or one share for a geometric acceptance"
+        )
+    try:
+        return {
+            k: tau_of_rates(rates[:k] if len(rates) > 1 else geometric_rates(rates[0], k))
+            for k in question.draft_tokens
+        }
+    except ValueError as error:
+        raise CalculatorError(f"--acceptance: {error}") from error
+
+
+def _target(question: Question) -> ModelFile | None:
+    if (question.model is None) == (question.read_bytes is None):
+        raise CalculatorError(
+            "give a model file, or --bytes with what one token reads; one of both"
+        )
+    return None if question.model is None else read_model_file(question.model)
+
+
+def _active(question: Question, target: ModelFile | None) -> float:
+    if target is None:
+        return question.read_bytes or 0
+    if not target.facts.active_bytes:
+        raise CalculatorError("the model file holds nothing that decoding a token would read")
+    return float(target.facts.active_bytes)
+
+
+def _draft_bytes(
+    question: Question, target: ModelFile | None, drafter: ModelFile | None
+) -> tuple[float, list[str]]:
+    """Weights that drafting one token reads, and what is to be said of it."""
+    match question.drafting:
+        case Drafting.MTP:
+            found = _mtp_bytes(target, drafter)
+            lacking = "the model file has no MTP heads: name the file of its heads"
+        case Drafting.DRAFT_MODEL:
+            found = _drafter_bytes(target, drafter)
+            lacking = "--method draft-model needs the draft model: name it"
+        case _:
+            if drafter is not None:
+                raise CalculatorError("--draft-model goes with --method draft-model or mtp")
+            return 0, []
+    if found is not None:
+        return found, []
+    if question.draft_cost is None and target is not None:
+        raise CalculatorError(
+            f"{lacking} with --draft-model, or say what drafting a token costs with --draft-cost"
+        )
+    free = "what a draft reads is not known: drafting counts as free"
+    return 0, [] if question.draft_cost is not None else [free]
+
+
+def _mtp_bytes(target: ModelFile | None, drafter: ModelFile | None) -> float | None:
+    for file in (drafter, target):
+        if file is not None and file.facts.mtp_active_bytes:
+            return file.facts.mtp_active_bytes
+    return None if drafter is None else drafter.facts.active_bytes
+
+
+def _drafter_bytes(target: ModelFile | None, drafter: ModelFile | None) -> float | None:
+    if drafter is None:
+        return None
+    shares = drafter.facts.drafter is not None and drafter.facts.drafter.shares_output
+    output = target.facts.output_bytes if shares and target is not None else 0
+    return drafter.facts.active_bytes + output
+
+
+def _sources(question: Question) -> tuple[tuple[Source, ...], int | None, float | None]:
+    """Known bandwidths; the last cache and the memory of what is used, where they are known."""
+    found: list[Source] = []
+    memory: float | None = None
+    if question.hardware is not None:
+        try:
+            card = find_card(question.hardware)
+        except UnknownCardError as error:
+            raise CalculatorError(f"--hardware: {error}") from error
+        memory = card.memory_bytes
+        found.append(
+            Source(
+                hardware=card.name,
+                kind="nominal",
+                bytes_per_s=card.bytes_per_s,
+                origin=card.source,
+                used=question.bandwidth is None,
+            )
+        )
+    if question.bandwidth is not None:
+        if not 0 < question.bandwidth < float("inf"):
+            raise CalculatorError(f"--bandwidth: it is above 0, not {question.bandwidth}")
+        name = found[0].hardware if found else "as given"
+        given = Source(
+            hardware=name,
+            kind="given",
+            bytes_per_s=question.bandwidth,
+            origin="--bandwidth",
+            used=True,
+        )
+        return (given, *found), None, memory
+    if found:
+        return tuple(found), None, memory
+    return _sources_here(read_machine())
+
+
+def _sources_here(machine: Machine) -> tuple[tuple[Source, ...], int | None, float | None]:
+    """This machine's: nominal ones of its GPUs, and the measured one of the processor."""
+    gpus = [
+        Source(
+            hardware=gpu.name,
+            kind="nominal",
+            bytes_per_s=gpu.bandwidth_bytes_per_s,
+            origin=gpu.bandwidth_source,
+        )
+        for gpu in machine.gpus
+        if gpu.bandwidth_bytes_per_s
+    ]
+    fastest = max(gpus, key=lambda gpu: gpu.bytes_per_s, default=None)
+    try:
+        measured = measure_read_bandwidth()
+    except BandwidthError as error:
+        if fastest is None:
+            raise CalculatorError(f"{error}; give one with --bandwidth or --hardware") from error
+        processor = []
+    else:
+        origin = f"read by {measured.threads} threads, best of {len(measured.readings)}"
+        processor = [
+            Source(
+                hardware=machine.cpu,
+                kind="measured",
+                bytes_per_s=measured.bytes_per_s,
+                origin=origin,
+                used=fastest is None,
+            )
+        ]
+    marked = [gpu.model_copy(update={"used": gpu is fastest}) for gpu in gpus]
+    memory = machine.memory_bytes
+    if fastest is not None:
+        memory = next(g.memory_bytes for g in machine.gpus if g.name == fastest.hardware) or memory
+    cache = machine.last_level_cache_bytes if fastest is None else None
+    return (*marked, *processor), cache, memory
+
+
+def _rows(
+    question: Question, reads: Reads, bandwidth: float, depth: int, taus: dict[int, float]
+) -> list[Row]:
+    """Plain decoding and each draft length, at one depth."""
+    try:
+        rates = {
+            k: speculative_ceiling(
+                bandwidth,
+                reads,
+                tau,
+                k,
+                verify_cost=question.verify_cost or 0,
+                draft_cost=question.draft_cost or 0,
+            )
+            for k, tau in {0: 1.0, **taus}.items()
+        }
+    except ValueError as error:
+        raise CalculatorError(str(error)) from error
+    fastest = max(rates.values())
+    best = next(k for k, rate in rates.items() if rate == fastest)
+    return [
+        Row(
+            depth=depth,
+            draft_tokens=k,
+            acceptance_length=taus.get(k, 1.0),
+            bytes_per_step=reads.of_step(k),
+            tokens_per_s=rate,
+            speedup=rate / rates[0],
+            break_even_length=taus.get(k, 1.0) * rates[0] / rate,
+            best=k == best and len(rates) > 1,
+        )
+        for k, rate in rates.items()
+    ]
+
+
+def _warnings(
+    active: float, target: ModelFile | None, cache_bytes: int | None, memory_bytes: float | None
+) -> Sequence[str]:
+    notes: list[str] = []
+    if cache_bytes is not None and active <= cache_bytes:
+        notes.append(
+            f"what a token reads fits the last cache ({cache_bytes / 2**20:.0f} MiB): decoding "
+            "can be faster than this"
+        )
+    held = active if target is None else float(target.facts.tensor_bytes)
+    if memory_bytes is not None and held > memory_bytes:
+        notes.append(
+            f"{held / 1e9:.1f} GB of weights do not fit in {memory_bytes / 1e9:.1f} GB of memory: "
+            "what does not fit is read over a slower bus"
+        )
+    return notes
