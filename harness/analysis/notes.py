@@ -46,7 +46,8 @@ def notes_of(row: TrialSummary, trial: Trial) -> tuple[str, ...]:
         notes.append(f"{len(lost)} of {len(trial.launches)} launches failed: {_reasons(lost)}")
     notes += _doubts_of_the_runner(trial)
     if row.arm.as_served:
-        notes += _of_the_server(trial)
+        # What a server that somebody else has started says of itself.
+        notes += dict.fromkeys(launch.remark for launch in trial.launches if launch.remark)
     notes += _bounds(row)
     if row.decode_rate is None:
         notes.append(_without_rate(ok))
@@ -71,17 +72,6 @@ def notes_of(row: TrialSummary, trial: Trial) -> tuple[str, ...]:
     if row.ceiling_share is not None and row.ceiling_share > 1:
         notes.append("faster than its ceiling: the bandwidth or the bytes per token are too low")
     return tuple(notes)
-
-
-def _of_the_server(trial: Trial) -> list[str]:
-    """What a server that somebody else has started says of itself, and what it does not."""
-    notes = list(dict.fromkeys(launch.remark for launch in trial.launches if launch.remark))
-    if all(sample.cached_tokens is None for sample in trial.ok):
-        notes.append(
-            "whether prompts came from a cache is not exposed: TTFT may be shorter than a whole "
-            "prefill"
-        )
-    return notes
 
 
 def _bounds(row: TrialSummary) -> list[str]:

@@ -210,10 +210,29 @@ def _as_served(run: RunData) -> tuple[str, ...]:
         return ()
     one = len(names) == 1
     return (
-        f"{', '.join(names)} already ran: {'it was' if one else 'they were'} not started anew for "
-        "a round, so what was learnt from earlier answers (n-grams, caches) stayed; and the "
+        f"{numbers.listed(names)} already ran: {'it was' if one else 'they were'} not started anew "
+        "for a round, so what was learnt from earlier answers (n-grams, caches) stayed; and the "
         f"machine below is the one that asked, where {'it' if one else 'they'} need not run.",
+        *_cache_unknown(run),
     )
+
+
+def _cache_unknown(run: RunData) -> list[str]:
+    """Which servers, that may have seen a prompt before, do not tell what they had kept of it."""
+    told: dict[str, bool] = {}
+    served = {arm.id: arm.runner for arm in run.manifest.arms if arm.as_served}
+    for sample in run.samples:
+        if sample.arm in served and sample.status == "ok":
+            name = served[sample.arm]
+            told[name] = told.get(name, False) or sample.cached_tokens is not None
+    silent = [name for name, tells in told.items() if not tells]
+    if not silent:
+        return []
+    does, its = ("does", "its") if len(silent) == 1 else ("do", "their")
+    return [
+        f"{numbers.listed(silent)} {does} not tell whether prompts came from a cache: {its} TTFT "
+        "may be shorter than a whole prefill."
+    ]
 
 
 def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:

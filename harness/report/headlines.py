@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.settings import PARTED
@@ -12,6 +12,7 @@ from harness.analysis.statistics import Estimate
 from harness.analysis.trial import NOT_MEASURED, TrialSummary
 from harness.analysis.winner import Contest, Outcome
 from harness.report import numbers
+from harness.report.numbers import listed
 from harness.report.tables import difference_words
 
 
@@ -19,7 +20,7 @@ def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) ->
     """A sentence for each comparison of runners, then one for each contest.
 
     Plain decoding that nothing of its runner is held against has no sentence of its own where a
-    comparison names it.
+    comparison names it. What is the same of several workloads is said once.
     """
     comparisons = [
         comparison
@@ -27,20 +28,33 @@ def headlines(contests: Sequence[Contest], comparisons: Sequence[Comparison]) ->
         if any(row.trial.failure is None for row in comparison.plain.rows)
     ]
     named = {_trial(row.trial) for comparison in comparisons for row in comparison.plain.rows}
+    workloads: dict[str, list[str]] = {}
+    for group in _together(
+        contest for contest in contests if _trial(contest.plain) not in named or _says_more(contest)
+    ):
+        workloads.setdefault(_of_workload(group, contests), []).append(group[0].plain.workload)
     return (
         *(comparison_line(comparison, comparisons) for comparison in comparisons),
-        *(
-            headline(contest, contests)
-            for contest in contests
-            if _trial(contest.plain) not in named or _says_more(contest)
-        ),
+        *(f"{', '.join(names)}{said}" for said, names in workloads.items()),
     )
 
 
-def headline(contest: Contest, contests: Sequence[Contest]) -> str:
-    """'coding: ngram-mod k=4 is 1.32x plain [1.25, 1.40], lossless'."""
-    if contest.plain.arm.as_served:
-        return _as_served(contest.plain, contests)
+def _together(contests: Iterable[Contest]) -> list[list[Contest]]:
+    """Each contest by itself, but servers that failed for one reason on one workload together."""
+    groups: dict[tuple[object, ...], list[Contest]] = {}
+    for contest in contests:
+        row = contest.plain
+        alike = row.arm.as_served and row.failure is not None
+        key = (row.workload, row.max_tokens, row.failure if alike else row.arm.id, alike)
+        groups.setdefault(key, []).append(contest)
+    return list(groups.values())
+
+
+def _of_workload(group: Sequence[Contest], contests: Sequence[Contest]) -> str:
+    """': ngram-mod k=4 is 1.32x plain [1.25, 1.40], lossless': what follows the workload."""
+    if group[0].plain.arm.as_served:
+        return _as_served([contest.plain for contest in group], contests)
+    (contest,) = group
     return f"{_place(contest, contests)}: {_verdict(contest)}"
 
 
@@ -52,7 +66,15 @@ def comparison_line(comparison: Comparison, comparisons: Sequence[Comparison]) -
         place.append(f"{group.max_tokens} tokens")
     first = group.reference.trial
     parts = [f"{group.setting} {first.arm.runner} {_rate(first)}"]
-    parts += [f"{group.name(row)} {_beside(row)}" for row in group.others]
+    parts += [f"{group.name(row)} {_beside(row)}" for row in group.others if row.trial.decode_rate]
+    without: dict[str, list[str]] = {}
+    for row in group.others:
+        if not row.trial.decode_rate:
+            without.setdefault(_rate(row.trial), []).append(group.name(row))
+    parts += [
+        f"{listed(names)} {said if len(names) == 1 else said.replace('has ', 'have ')}"
+        for said, names in without.items()
+    ]
     sentence = f"{', '.join(place)}, runners side by side: {'; '.join(parts)}"
     if comparison.bests:
         bests = [
@@ -108,8 +130,8 @@ def _same_text(found: Lossless) -> str:
 
 
 def _place(contest: Contest, contests: Sequence[Contest]) -> str:
-    """The workload, and as much more as tells the contests apart."""
-    parts = [contest.workload]
+    """What tells the contests of one workload apart: '', ', 64 tokens, against plain, ctk=f16'."""
+    parts = [""]
     if len({other.max_tokens for other in contests}) > 1:
         parts.append(f"{contest.max_tokens} tokens")
     if len({other.plain.arm.id for other in contests}) > 1:
@@ -117,15 +139,15 @@ def _place(contest: Contest, contests: Sequence[Contest]) -> str:
     return ", ".join(parts)
 
 
-def _as_served(row: TrialSummary, contests: Sequence[Contest]) -> str:
-    """'coding: as served 41.3 [40.9, 41.8] tok/s'."""
-    place = [row.workload]
-    if len({other.max_tokens for other in contests}) > 1:
-        place.append(f"{row.max_tokens} tokens")
+def _as_served(rows: Sequence[TrialSummary], contests: Sequence[Contest]) -> str:
+    """': as served 41.3 [40.9, 41.8] tok/s'; of several rows it is why they have no figures."""
+    row = rows[0]
+    several = len({other.max_tokens for other in contests}) > 1
+    length = f", {row.max_tokens} tokens" if several else ""
     said = f"failed: {row.failure}" if row.failure is not None else _rate(row)
     if row.failure == NOT_MEASURED:
         said = NOT_MEASURED
-    return f"{', '.join(place)}: {row.setting} {said}"
+    return f"{length}: {listed([row.setting for row in rows])} {said}"
 
 
 def _verdict(contest: Contest) -> str:

@@ -1,6 +1,8 @@
-"""How numbers are printed: the same in every format."""
+"""How numbers and lists are printed: the same in every format."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from harness.analysis.statistics import Estimate
 
@@ -11,6 +13,12 @@ NOT_EXPOSED = "not exposed"
 def counted(count: int, one: str, several: str | None = None) -> str:
     """'1 request', '3 requests'."""
     return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def rate(value: float) -> str:

@@ -160,10 +160,12 @@ def _same_model(groups: Sequence[SideBySide]) -> list[str]:
             found = "Identical answers would confirm it, and none could be compared"
         elif same == compared:
             found += ", which confirms it"
+        elif not same:
+            found += ", which speaks against it"
         runners.setdefault(found, []).append(runner)
     return [
-        f"That {_listed(names)} {'serves' if len(names) == 1 else 'serve'} the same model is "
-        f"your word: a server that already runs does not show its files. {found}."
+        f"That {numbers.listed(names)} {'serves' if len(names) == 1 else 'serve'} the same model "
+        f"is your word: a server that already runs does not show its files. {found}."
         for found, names in runners.items()
     ]
 
@@ -187,18 +189,12 @@ def _prompt_warning(names: Sequence[str], reference: str, counts: PromptCounts) 
     such += "" if example is None else f" tokens in {example.workload}/{example.prompt})"
     one = len(names) == 1
     return (
-        f"{_listed(names)} {'reads' if one else 'read'} other prompts than {reference}: "
+        f"{numbers.listed(names)} {'reads' if one else 'read'} other prompts than {reference}: "
         f"{counts.differing} of {counts.compared} are not equally long{such}. "
         f"{'It has' if one else 'They have'} another chat template or tokenizer, so neither texts "
         f"nor acceptance can be compared with {reference}'s, and the speeds are those of different "
         "texts."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _ratio(_: SideBySide, row: SideRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from harness.report.side_by_side import (
     MEMORY,
     PREFILL,
     PROMPTS,
+    RUNNER,
     START_UP,
     TEXT,
     TTFT,
@@ -66,9 +68,10 @@ SPARED = (
     TEXT,
 )
 """Columns that a table gives up, in this order, until it fits."""
-LEAST = {SETTING: 24, TEXT: 18}
+LEAST = {SETTING: 24, RUNNER: 18, TEXT: 18}
 """Characters that are enough of a column: longer names of settings and words on texts may take
 several lines."""
+COUNTED = re.compile(r"(\d+)( of \d+: .+)", re.DOTALL)
 
 
 def print_summary(report: Report, console: Console) -> None:
@@ -108,14 +111,26 @@ def _print_rows(console: Console, title: str, content: Table, rows: Sequence[Tri
         return
     _print_table(console, title, content.without([NOTES]))
     notes: dict[str, list[TrialSummary]] = {}
+    counts: dict[str, list[int]] = {}
     for trial in rows:
         for note in trial.notes:
-            notes.setdefault(note, []).append(trial)
-    for note, noted in notes.items():
+            count, rest = _counted(note)
+            notes.setdefault(rest, []).append(trial)
+            counts.setdefault(rest, []).append(count)
+    for rest, noted in notes.items():
+        low, high = min(counts[rest]), max(counts[rest])
+        note = f"{low if low == high else f'{low} to {high}'}{rest}" if high else rest
         one_length = len({row.max_tokens for row in rows}) == 1
         everywhere = one_length and len(noted) == len(content.rows) > 1
         who = "every setting" if everywhere else _trials(noted, rows)
         _print(console, f"- {note}: {who}", style="yellow")
+
+
+def _counted(note: str) -> tuple[int, str]:
+    """'4 of 6: …' -> (4, ' of 6: …'), so that rows which differ in the count alone share a line;
+    0 of a note without a count."""
+    found = COUNTED.fullmatch(note)
+    return (0, note) if found is None else (int(found[1]), found[2])
 
 
 def _print_table(console: Console, title: str, content: Table) -> set[Column]:

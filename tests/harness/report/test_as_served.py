@@ -159,7 +159,9 @@ def test_the_same_model_is_one_note_for_those_of_which_it_is_equally_sure() -> N
         "That endpoint and b serve",
         "That c serves",
     ]
-    assert remarks[1].endswith("0 of 6 answers are identical with those beside them.")
+    assert remarks[1].endswith(
+        "0 of 6 answers are identical with those beside them, which speaks against it."
+    )
 
 
 def test_a_server_without_figures_has_a_headline_and_no_remarks() -> None:
@@ -173,6 +175,25 @@ def test_a_server_without_figures_has_a_headline_and_no_remarks() -> None:
     assert report.failures.rows[0][-1] == "the server cannot be used: HTTP 401"
 
 
+def test_what_failed_alike_is_said_once() -> None:
+    third = OTHER.model_copy(update={"id": "c", "runner": "c", "baseline": "c"})
+    arms = [PLAIN, SERVED, OTHER, third]
+    samples = [
+        sample.model_copy(update={"workload": workload})
+        for sample in [*plain(), *served()]
+        for workload in ("coding", "prose")
+    ]
+    gone = [
+        make_launch(arm, status="failed", reason=reason)
+        for arm, reason in ((OTHER, "no connection"), (third, "no connection"))
+    ]
+    report = build_report(run_of(arms, samples, launches=gone))
+    coding, prose, failures = report.headlines
+    for line in (coding, prose):
+        assert line.endswith("; b as served and c as served have no figures")
+    assert failures == "coding, prose: b · as served and c · as served failed: no connection"
+
+
 def test_what_was_not_measured_did_not_fail() -> None:
     report = build_report(run_of([PLAIN, SERVED], plain()))
     assert "coding: endpoint · as served not measured" in report.headlines
@@ -182,11 +203,21 @@ def test_what_a_server_says_of_itself_is_a_note() -> None:
     remark = "the server says that it speculates by EAGLE"
     launches = [make_launch(SERVED, n, remark=remark) for n in (1, 2)]
     report = build_report(run_of([SERVED], served(), launches=launches))
-    assert cells(report)["notes"].splitlines() == [
-        remark,
-        "whether prompts came from a cache is not exposed: TTFT may be shorter than a whole "
-        "prefill",
-    ]
+    assert cells(report)["notes"] == remark
+
+
+def test_servers_that_do_not_tell_of_their_cache_are_named_once() -> None:
+    silent = (
+        "{} not tell whether prompts came from a cache: {} TTFT may be shorter than a whole "
+        "prefill."
+    )
+    assert silent.format("endpoint does", "its") in beside().remarks
+    samples = [*plain(), *served(), *served(OTHER)]
+    report = build_report(run_of([PLAIN, SERVED, OTHER], samples))
+    assert silent.format("endpoint and b do", "their") in report.remarks
+    samples = [*plain(), *served(cached_tokens=0), *served(OTHER)]
+    report = build_report(run_of([PLAIN, SERVED, OTHER], samples))
+    assert silent.format("b does", "its") in report.remarks
 
 
 def test_a_server_that_drafted_nothing_is_no_failure() -> None:
@@ -206,7 +237,7 @@ def test_ttft_of_cached_prompts_says_so() -> None:
     shown = dict(zip((c.heading for c in table.columns), table.rows[1], strict=True))
     assert shown["TTFT"] == row["TTFT"]
     assert "6 of 6: prompt partly from a cache" in cells(report)["notes"]
-    assert "TTFT may be shorter" not in cells(report)["notes"]
+    assert not any("TTFT may be shorter" in remark for remark in report.remarks)
 
 
 def test_shares_of_tokens_bound_the_rate() -> None:
@@ -256,3 +287,14 @@ def test_the_terminal_says_it_too() -> None:
     assert "not exposed" in text
     assert "lies between 40.6 and 50" in text
     assert "is your word" in text
+
+
+def test_the_terminal_says_once_what_is_true_of_different_numbers_of_samples() -> None:
+    cached = [
+        sample.model_copy(update={"cached_tokens": 3 * (number < 2)})
+        for number, sample in enumerate(served(OTHER))
+    ]
+    run = run_of([PLAIN, SERVED, OTHER], [*plain(), *served(cached_tokens=3), *cached])
+    text = on_terminal(build_report(run))
+    assert "- 2 to 6 of 6: prompt partly from a cache: endpoint · as served, b · as served" in text
+    assert text.count("prompt partly from a cache") == 1
