@@ -79,7 +79,7 @@ def _mtp_heads(files: Files, need: Need) -> str | None:
 def _draft_model(files: Files, need: Need) -> str | None:
     if files.draft is None:
         return _lacking(need)
-    if (method := _drafts_by(files.draft)) is not None:
+    if (method := drafts_by(files.draft)) is not None:
         return f"{files.draft_name} is no whole model: it drafts by --method {method}"
     reason = difference(files.target.vocabulary, files.draft.vocabulary)
     if reason is not None:
@@ -246,7 +246,7 @@ def _lacking(need: Need) -> str:
     return f"no --draft-model is given; needed is {need.value}"
 
 
-def _drafts_by(draft: ModelFile) -> str | None:
+def drafts_by(draft: ModelFile) -> str | None:
     """The method of a file that is no model of its own; None for one that is."""
     facts = draft.facts
     if facts.mtp_only:
