@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
@@ -181,6 +181,31 @@ class Where:
     authority: str
     """Host and port as the URL writes them."""
     secure: bool
+
+
+def public_url(url: str, instead: str) -> SplitResult:
+    """Take apart a URL that will stand in reports.
+
+    Raises:
+        UsageError: none, or one that holds a secret or more than a path; `instead` says what to
+            do then. Nothing of what may be a secret is shown.
+    """
+    try:
+        parts = urlsplit(url)
+        named = parts.username is not None or parts.password is not None
+    except ValueError:
+        # Its own words may quote the URL.
+        raise UsageError("not a valid URL: what stands for its host is none") from None
+    if named:
+        raise UsageError(
+            "the URL holds a user name or password, which would be written into the report; "
+            f"{instead}"
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"the URL holds more than a path: leave away what follows '?' or '#'; {instead}"
+        )
+    return parts
 
 
 def split_url(url: str) -> Where:

@@ -19,7 +19,10 @@ USAGE = "include_usage"
 CONTINUOUS = "continuous_usage_stats"
 LIMIT = "max_tokens"
 NEW_LIMIT = "max_completion_tokens"
-OURS = ("messages", "stream", "stream_options", LIMIT, NEW_LIMIT, "temperature", "seed", "n")
+OURS = (
+    *("messages", "stream", "stream_options", LIMIT, NEW_LIMIT, "temperature", "seed", "n"),
+    "cache_salt",
+)
 """Fields that bench sets itself."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,9 @@ SHOWN_MODELS = 8
 ADVICE = "name it: --url http://localhost:8080/v1, or url = … of a [runners.NAME] in a suite file"
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 class Endpoint:
     """One URL. Without one, nothing is found."""
 
@@ -51,9 +55,15 @@ class Endpoint:
         """`api_key_env`: the environment variable that holds the key, if it wants one.
 
         Raises:
-            UsageError: no URL that can be used.
+            UsageError: no URL that can be used, or what is no name of a variable.
         """
         self._url = None if url is None else read_url(url)
+        if api_key_env is not None and not _VARIABLE.fullmatch(api_key_env):
+            # It may be the key itself: it is not shown.
+            raise UsageError(
+                "--api-key-env takes the name of an environment variable that holds the key, and "
+                "what it was given is no such name"
+            )
         self._key_variable = api_key_env
 
     def find(self) -> Found | Missing:
@@ -140,9 +150,10 @@ class Endpoint:
             return {}
         key = os.environ.get(self._key_variable, "").strip()
         if not key:
-            raise UsageError(
-                f"the environment variable {self._key_variable} holds no key for the endpoint"
-            )
+            # A name in other letters may be the key itself.
+            plain = self._key_variable.isupper()
+            name = self._key_variable if plain else "that --api-key-env names"
+            raise UsageError(f"the environment variable {name} holds no key for the endpoint")
         return {"Authorization": f"Bearer {key}"}
 
     def _detected(self) -> Detected | RunnerError:

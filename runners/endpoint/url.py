@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from runners.base.contract import UsageError
-from runners.base.exchange import split_url
+from runners.base.exchange import public_url, split_url
 
 API = "/v1"
 
@@ -29,21 +27,7 @@ def read_url(text: str) -> Url:
     Raises:
         UsageError: no URL of http or https, or one that holds a secret or more than a path.
     """
-    try:
-        parts = urlsplit(text.strip())
-    except ValueError as error:
-        raise UsageError(f"not a valid URL: {error}") from None
-    # Nothing of what may be a secret is shown.
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(
-            "the URL holds a user name or password, which would be written into the report; "
-            "a key is named by --api-key-env"
-        )
-    if parts.query or parts.fragment:
-        raise UsageError(
-            "the URL holds more than a path: leave away what follows '?' or '#'; a key is named "
-            "by --api-key-env"
-        )
+    parts = public_url(text.strip(), "a key is named by --api-key-env")
     where = split_url(text.strip())
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or API
     server = f"{parts.scheme}://{parts.netloc}"

@@ -136,3 +136,31 @@ async def test_a_refused_key_is_said_and_never_repeated() -> None:
 async def test_nobody_there() -> None:
     with pytest.raises(RequestError, match="no connection to"):
         await detect(read_url("http://127.0.0.1:1"), {})
+
+
+async def test_what_it_says_goes_into_reports() -> None:
+    bad = ["a\x1b[2J", "a\nb", "x" * 9000, 7, None, {"id": "m"}, "\u202egpj", "sk-hunter2 model"]
+    listed = {"data": [*({"id": name} for name in bad), "m", {"id": "good"}]}
+    pages = {
+        "/v1/models": listed,
+        "/server_info": {"speculative_algorithm": "EAGLE\x1b[31m", "version": "0.5\n# 23"},
+    }
+    async with serving(pages) as address:
+        found = await detect(read_url(address), {"Authorization": "Bearer sk-hunter2"})
+    assert found.models == ("good",)
+    assert found.version is not None
+    assert found.version.isprintable()
+    assert found.speculation is not None
+    assert found.speculation.isprintable()
+
+
+async def test_a_version_that_is_the_key_is_not_repeated() -> None:
+    pages = {"/v1/models": MODELS, "/api/version": {"version": "sk-hunter2"}}
+    async with serving(pages) as address:
+        found = await detect(read_url(address), {"Authorization": "Bearer sk-hunter2"})
+    assert found.words == "ollama"
+
+
+@pytest.mark.parametrize("listed", [7, "models", None, {"id": "m"}, [[]]])
+async def test_a_list_of_models_that_is_none(listed: object) -> None:
+    assert (await look({"/v1/models": {"data": listed}})).models == ()

@@ -93,6 +93,19 @@ async def test_a_key_that_is_not_set_is_a_mistake_of_the_caller(
         await Endpoint("http://127.0.0.1:1", "SOME_KEY").start(SPEC, tmp_path / "log", 10)
 
 
+def test_a_key_in_place_of_the_name_of_its_variable_is_not_shown() -> None:
+    for key in ("sk-hunter2", "hunter2.x", "$hunter2", ""):
+        with pytest.raises(UsageError, match="takes the name of an environment") as caught:
+            Endpoint("http://127.0.0.1:1", key)
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_a_key_that_could_be_a_name_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="that --api-key-env names holds no key") as caught:
+        await Endpoint("http://127.0.0.1:1", "gsk_hunter2").start(SPEC, tmp_path / "log", 10)
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_a_certificate_that_nobody_knows_is_refused_and_one_that_is_known_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,12 +187,27 @@ async def test_counters_that_count_others_too_are_not_taken_for_ours(tmp_path: P
         assert "other users" in disagreement
 
 
+async def test_a_server_that_is_started_anew_counts_from_nothing(tmp_path: Path) -> None:
+    with playing("tgi") as playback:
+        server = await Endpoint(playback.url).start(SPEC, tmp_path / "log", 10)
+        await answer(server)
+        await server.counters()
+        playback._added.clear()
+        await answer(server)
+        assert await server.counters() is None
+        disagreement = (await server.review()).disagreement
+        assert disagreement is not None
+        assert "started anew" in disagreement
+
+
 def test_other_ways_of_decoding_cannot_be_had() -> None:
     with pytest.raises(UsageError, match="decodes as it was started"):
         Endpoint("http://127.0.0.1:1").check(LaunchSpec(None, PLAIN_DECODING))
 
 
-@pytest.mark.parametrize("name", ["messages", "stream", "max_tokens", "temperature", "seed", "n"])
+@pytest.mark.parametrize(
+    "name", ["messages", "stream", "max_tokens", "temperature", "seed", "n", "cache_salt"]
+)
 def test_fields_that_bench_sets_itself(name: str) -> None:
     spec = LaunchSpec(None, Speculation(AS_SERVED), options=((name, 1),))
     with pytest.raises(UsageError, match=f"bench sets the field '{name}'"):
