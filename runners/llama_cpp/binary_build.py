@@ -139,17 +139,25 @@ def devices(path: Path) -> tuple[str, ...]:
     return parse_devices(_ask(path, "--list-devices", keep_errors=False))
 
 
-def environment() -> dict[str, str]:
-    """This process's, without the variables that set options behind the plan's back."""
-    ours = {
+def kept_variables() -> dict[str, str]:
+    """This process's, without those that set options of a llama-server behind the plan's back."""
+    return {
         name: value
         for name, value in os.environ.items()
         # AIP_: a cloud's way to move the server to another port.
         if not name.startswith(("LLAMA_ARG_", "LLAMA_LOG_", "LLAMA_SERVER_", "AIP_"))
         and name not in ("LLAMA_API_KEY", "LLAMA_CHAT_TEMPLATE_KWARGS")
     }
+
+
+def environment() -> dict[str, str]:
+    """As `kept_variables`, with what a llama-server's log is read by."""
     # Builds before May 2026 tell neither time nor severity of a line without these two.
-    return ours | {"LLAMA_LOG_PREFIX": "1", "LLAMA_LOG_TIMESTAMPS": "1", "NO_COLOR": "1"}
+    return kept_variables() | {
+        "LLAMA_LOG_PREFIX": "1",
+        "LLAMA_LOG_TIMESTAMPS": "1",
+        "NO_COLOR": "1",
+    }
 
 
 def _ask(path: Path, question: str, *, keep_errors: bool) -> str:

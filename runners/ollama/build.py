@@ -13,7 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runners.base.contract import Missing, RunnerError, UsageError
+from runners.base.exchange import public_url
 from runners.base.question import ask
+from runners.llama_cpp.binary_build import kept_variables
 from runners.ollama.connection import connect
 from runners.ollama.version import Version
 
@@ -22,6 +24,7 @@ ASKING_S = 30.0
 LOOK_S = 5.0
 PLACES = ("OLLAMA_LIBRARY_PATH", "OLLAMA_LLM_LIBRARY", "OLLAMA_RUNNERS_DIR", "OLLAMA_TMPDIR")
 """Variables that say where parts of Ollama lie, and nothing of how it decodes."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 NOBODY = "127.0.0.1:1"
 """Where no server answers: `ollama --version` tells the version of one that does instead."""
 _VERSION = re.compile(r"version is v?(\S+)")
@@ -54,6 +57,10 @@ def is_address(program: str | None) -> bool:
 def describe(program: str | None) -> Build | Missing:
     """What a program or an address says of itself; None: `ollama` on PATH."""
     if program is not None and is_address(program):
+        try:
+            public_url(program, "name the address alone")
+        except UsageError as error:
+            return Missing(str(error), "give the address of an Ollama: http://127.0.0.1:11434")
         return _describe_server(program.rstrip("/"))
     wanted = os.path.expanduser(program or "ollama")  # noqa: PTH111 - a name must stay a name
     found = shutil.which(wanted)
@@ -93,14 +100,20 @@ def _describe_server(address: str) -> Build | Missing:
         return Missing(f"nobody answers at {urlsplit(address).netloc}: {error}", ADVICE)
     except (ValueError, LookupError, TypeError, RecursionError):
         return Missing(f"what answers at {urlsplit(address).netloc} is no Ollama", ADVICE)
+    if not version.isprintable():
+        return Missing(f"what answers at {urlsplit(address).netloc} tells no version", ADVICE)
     return Build(Version(version[:60]), None, address)
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
-    """This process's, without what sets options behind the plan's back, and with `settings`."""
+    """This process's, without what sets options behind the plan's back, and with `settings`.
+
+    Without proxies as well: nothing is fetched, and Ollama writes their addresses, which may hold
+    a password, into its log.
+    """
     kept = {
         name: value
-        for name, value in os.environ.items()
-        if name in PLACES or not name.startswith(("OLLAMA_", "LLAMA_ARG_", "LLAMA_LOG_"))
+        for name, value in kept_variables().items()
+        if (name in PLACES or not name.startswith("OLLAMA_")) and name.lower() not in PROXIES
     }
     return kept | {"NO_COLOR": "1"} | settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,13 +66,13 @@ class Models:
             return
         send_file(self._address, target, path, timeout_s)
 
-    async def load(self, timeout_s: float) -> None:
-        """Into memory, to stay.
+    async def load(self, timeout_s: float, *, keep: int | str) -> None:
+        """Into memory, to stay for `keep` after each request; -1: for good.
 
         Raises:
             RequestError: it does not load.
         """
-        asked: dict[str, JSON] = {"model": self.name, "keep_alive": -1, "stream": False}
+        asked: dict[str, JSON] = {"model": self.name, "keep_alive": keep, "stream": False}
         await self._post("/api/generate", asked | {"shift": False}, timeout_s)
 
     async def remove(self) -> None:
@@ -81,7 +82,9 @@ class Models:
             RequestError: the server does not answer.
         """
         asked: dict[str, JSON] = {"model": self.name, "keep_alive": 0, "stream": False}
-        await fetch(f"{self._address}/api/generate", asked, timeout_s=SMALL_REQUEST_S)
+        # What cannot be unloaded is deleted all the same.
+        with contextlib.suppress(RequestError):
+            await fetch(f"{self._address}/api/generate", asked, timeout_s=SMALL_REQUEST_S)
         body = json.dumps({"model": self.name}).encode()
         await asyncio.to_thread(
             status_of, self._address, "DELETE", "/api/delete", body, SMALL_REQUEST_S

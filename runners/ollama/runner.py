@@ -29,13 +29,16 @@ from runners.ollama.log import NO_PORT, listens_on, why
 from runners.ollama.methods import support_of
 from runners.ollama.models import Models
 from runners.ollama.options import applies, canonical
+from runners.ollama.place import Place
 from runners.ollama.reproduce import commands
-from runners.ollama.server import OllamaServer, Place
+from runners.ollama.server import OllamaServer
 from runners.ollama.store import Store
 
 STARTING_S = 5.0
 """It looks for GPUs first."""
 GRACE_S = 10.0
+VISIT = "30m"
+"""How long somebody else's server keeps a model loaded that a killed bench has left there."""
 
 
 class Ollama:
@@ -99,7 +102,8 @@ class Ollama:
         server = OllamaServer(place, models, spec, settings)
         try:
             await models.make(settings, place.store, _left(deadline))
-            await models.load(_left(deadline))
+            keep = -1 if build.own else VISIT
+            await models.load(_left(deadline), keep=keep)
             await server.probe(_left(deadline), has_child=build.version.runs_llama_server)
         except BaseException as error:
             tail = log_tail(log)

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from runners.base.contract import (
     Burst,
@@ -22,7 +21,7 @@ from runners.base.contract import (
     RunnerError,
     StartError,
 )
-from runners.base.process import Process, log_tail
+from runners.base.process import log_tail
 from runners.base.speculation import PLAIN_DECODING
 from runners.base.stream import JSON, open_lines
 from runners.llama_cpp.log import read_drafts
@@ -32,7 +31,7 @@ from runners.ollama.launch import Settings
 from runners.ollama.log import Child, answers_in, child_of, remark_of, why
 from runners.ollama.methods import NO_SWITCH, NO_SWITCH_NOTE
 from runners.ollama.models import Models
-from runners.ollama.store import Store
+from runners.ollama.place import Place
 from runners.ollama.stream import Answer, Line
 
 PROBE = Request((Message("user", "Hi"),), max_tokens=4)
@@ -52,17 +51,6 @@ GREEDY: dict[str, JSON] = {"repeat_penalty": 1.0, "presence_penalty": 0.0, "freq
 """Before 0.30 its own penalty is 1.1, which changes greedy answers."""
 BY_TEMPERATURE: dict[str, JSON] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0}
 """Sampling by temperature alone, so that runners with other defaults can be compared."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a launch runs in: all of it ours, or only the model in somebody's server."""
-
-    address: str
-    process: Process | None
-    pid: int | None
-    log: Path
-    store: Store | None
 
 
 class OllamaServer:
@@ -292,9 +280,11 @@ class OllamaServer:
             with contextlib.suppress(RunnerError):
                 await self._models.remove()
             return
-        await self._place.process.stop()
-        if self._place.store is not None:
-            self._place.store.clear()
+        try:
+            await self._place.process.stop()
+        finally:
+            if self._place.store is not None:
+                self._place.store.clear()
 
     def _tail(self) -> str:
         return log_tail(self._place.log)

@@ -7,7 +7,7 @@ from typing import Any
 
 from runners.base.chunks import spread
 from runners.base.contract import Burst, Completion, RequestError
-from runners.base.json_text import read_object, readable
+from runners.base.json_text import count, count_or_none, positive, read_object, readable
 
 NANOSECONDS = 1e9
 
@@ -62,13 +62,13 @@ class Answer:
             raise RequestError("the stream ended without its last line", server_lost=True)
         body = self._last.body
         with readable(body):
-            tokens = int(body.get("eval_count") or 0)
+            tokens = count(body.get("eval_count") or 0)
             reason = str(body.get("done_reason") or "stop")
-            told = body.get("prompt_eval_cached_count")
-            cached = cached if told is None else int(told)
-            prompt = body.get("prompt_eval_count")
-            prefill_s = float(body.get("prompt_eval_duration") or 0) / NANOSECONDS
-            decode_s = float(body.get("eval_duration") or 0) / NANOSECONDS
+            told = count_or_none(body.get("prompt_eval_cached_count"))
+            cached = cached if told is None else told
+            prompt = count_or_none(body.get("prompt_eval_count"))
+            prefill_s = (positive(body.get("prompt_eval_duration")) or 0.0) / NANOSECONDS
+            decode_s = (positive(body.get("eval_duration")) or 0.0) / NANOSECONDS
         if self._chunks and not tokens:
             raise RequestError("the runner does not tell how many tokens it generated")
         if tokens and not self._chunks and reason != "stop":
@@ -81,7 +81,7 @@ class Answer:
             sent_at=sent_at,
             output_tokens=tokens,
             finish_reason=reason,
-            prompt_tokens=None if prompt is None else int(prompt),
+            prompt_tokens=prompt,
             cached_tokens=cached,
             # It is the time of the uncached part alone: useless where nobody knows which that is.
             prefill_s=prefill_s or None if cached is not None else None,

@@ -33,6 +33,7 @@ from runners.base.contract import (
 from runners.base.exchange import split_url
 from runners.base.listener import listener
 from runners.base.speculation import PLAIN_DECODING, Speculation
+from runners.ollama.models import Models
 from runners.ollama.runner import Ollama
 from runners.ollama.server import OllamaServer
 from tests.live.answers import answer, text
@@ -200,6 +201,34 @@ async def test_hanging(install: Install, model: Path, tmp_path: Path) -> None:
             await answer(server, Request(ASK.messages, 12, timeout_s=1))
 
 
+async def test_a_cancelled_stop_leaves_no_store(
+    install: Install, model: Path, tmp_path: Path
+) -> None:
+    server = await Ollama(install(Faults())).start(LaunchSpec(model), tmp_path / "log", 60)
+    assert (tmp_path / "log.models").exists()
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert not left_in(tmp_path)
+
+
+async def test_a_model_that_cannot_be_unloaded_is_deleted_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise RequestError("no end after 30 s")
+
+    deleted: list[str] = []
+    monkeypatch.setattr("runners.ollama.models.fetch", fails)
+    monkeypatch.setattr(
+        "runners.ollama.models.status_of", lambda _, method, *__: deleted.append(method)
+    )
+    await Models("http://127.0.0.1:1", "decodebench-1").remove()
+    assert deleted == ["DELETE"]
+
+
 async def test_cancelled_start(install: Install, model: Path, tmp_path: Path) -> None:
     program = install(Faults(never_ready=True))
     start = asyncio.create_task(Ollama(program).start(LaunchSpec(model), tmp_path / "log", 60))
@@ -312,6 +341,8 @@ async def test_an_address(
     assert made["what"] == "create"
     assert made["files"].keys() == {"a model.gguf"}
     assert made["parameters"]["draft_num_predict"] == 3
+    # Not for good: this bench could be killed.
+    assert [each["keep_alive"] for each in asked if "keep_alive" in each] == ["30m", 0]
     assert asked[-3]["think"] is False
     # It is unloaded and deleted, and nothing else is.
     assert (asked[-2]["what"], asked[-2]["keep_alive"]) == ("generate", 0)
@@ -331,11 +362,14 @@ def same_bytes(one: Path, other: Path) -> bool:
         ("http://127.0.0.1:1", "nobody answers"),
         ("http://", "no address"),
         ("http://127.0.0.1:99999", "is no address"),
+        ("http://user:hunter2@127.0.0.1:1", "user name or password"),
+        ("http://127.0.0.1:1/?key=hunter2", "more than a path"),
     ],
 )
 def test_addresses_without_an_ollama(address: str, words: str, model: Path) -> None:
     found = Ollama(address).find()
     assert isinstance(found, Missing)
     assert words in found.reason
+    assert "hunter2" not in f"{found.reason} {found.advice}"
     with pytest.raises(UsageError, match=re.escape(words)):
         Ollama(address).check(LaunchSpec(model))

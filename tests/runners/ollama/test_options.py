@@ -182,7 +182,15 @@ def test_the_environment_is_the_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_NUM_PARALLEL", "8")
     monkeypatch.setenv("OLLAMA_LIBRARY_PATH", "/opt/lib")
     monkeypatch.setenv("LLAMA_ARG_SPEC_TYPE", "ngram-mod")
+    # Its llama-server would ask it for a key, and write another prompt.
+    monkeypatch.setenv("LLAMA_API_KEY", "hunter2")
+    monkeypatch.setenv("LLAMA_CHAT_TEMPLATE_KWARGS", "{}")
+    # It writes both into its log.
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@proxy")
+    monkeypatch.setenv("http_proxy", "http://user:hunter2@proxy")
     made = environment({"OLLAMA_KEEP_ALIVE": "-1"})
+    assert "hunter2" not in str(made)
+    assert "LLAMA_CHAT_TEMPLATE_KWARGS" not in made
     assert "OLLAMA_NUM_PARALLEL" not in made
     assert "LLAMA_ARG_SPEC_TYPE" not in made
     assert (made["OLLAMA_LIBRARY_PATH"], made["OLLAMA_KEEP_ALIVE"]) == ("/opt/lib", "-1")

@@ -85,6 +85,20 @@ def test_thinking_is_generated_too() -> None:
     assert Line.parse(1.0, json.dumps(said)).text == "ab"
 
 
+@pytest.mark.parametrize("count", [-3, 2.5, 1e30, "7", float("nan")])
+def test_what_is_no_number_of_tokens(count: object) -> None:
+    for field in ("eval_count", "prompt_eval_count", "prompt_eval_cached_count"):
+        with pytest.raises(RequestError, match="cannot be read"):
+            answer((1.0, "a"), **{"eval_count": 1, field: count}).finish(0, 0)
+
+
+@pytest.mark.parametrize("duration", [-5, float("nan"), float("inf"), None])
+def test_durations_that_cannot_be_are_not_told(duration: object) -> None:
+    made = answer((1.0, "a"), eval_count=2, eval_duration=duration, prompt_eval_duration=duration)
+    _, completion = made.finish(0, 0)
+    assert (completion.prefill_s, completion.decode_s, completion.decode_rate) == (None,) * 3
+
+
 def test_answers_that_are_broken() -> None:
     with pytest.raises(RequestError, match="without its last line"):
         Answer(plain=True).finish(0, None)
