@@ -22,11 +22,10 @@ from runners.base.contract import (
     LaunchSpec,
     Missing,
     OptionValue,
-    RequestError,
     RunnerError,
     StartError,
 )
-from runners.base.failure import Manner, first_error, read_end, size_of
+from runners.base.failure import Manner, first_error, read_end
 from runners.base.help import Help
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
@@ -36,6 +35,7 @@ from runners.base.speculation import METHODS
 from runners.base.support import MethodSupport
 from runners.base.variables import assignments
 from runners.endpoint.attach import attach
+from runners.endpoint.holder import Held
 from runners.endpoint.kinds import KINDS
 from runners.endpoint.place import Place
 from runners.endpoint.server import Api, EndpointServer
@@ -224,7 +224,7 @@ class LaunchedServer(ABC):
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        held = _Held(process, scratch, log, self.manner)
+        held = Held(process, scratch, log, self.manner)
         try:
             place = Place(read_url(root).port, name, scratch)
             server = await attach(
@@ -261,35 +261,6 @@ class LaunchedServer(ABC):
         reason = first_error(read_end(log), self.manner)
         said = log_tail(log) if reason is None else reason
         return None if any(words in said for words in PORT_TAKEN) else reason or NO_REASON
-
-
-class _Held:
-    """The process of a launch, with what has to go with it."""
-
-    def __init__(self, process: Process, scratch: Path, log: Path, manner: Manner) -> None:
-        self._process = process
-        self._scratch = scratch
-        self._log = log
-        self._logged = size_of(log)
-        self._manner = manner
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def explain(self, error: RequestError) -> RequestError:
-        """The error, with how the program ended and why, as its log tells."""
-        said = await self._process.explain(error)
-        if self._process.ended() is None:
-            return said
-        reason = first_error(read_end(self._log, self._logged), self._manner)
-        return said if reason is None else RequestError(f"{said}: {reason}", server_lost=True)
-
-    async def stop(self) -> None:
-        try:
-            await self._process.stop()
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _config_of(log: Path) -> Path:
