@@ -7,10 +7,13 @@ other export is gone after its use.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +23,9 @@ from runners.openvino.package import command
 
 FOLDER = "openvino-models"
 MODEL = "openvino_model.xml"
+UNFINISHED = "unfinished-"
+YOUNG_S = 60.0
+"""A folder may be made and not yet held."""
 
 
 def exported(model: Path, version: str) -> Path:
@@ -52,8 +58,12 @@ def exported_for_now(model: Path) -> Iterator[Path]:
         OSError: the cache cannot be written.
     """
     _place().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=_place(), prefix="unfinished-"))
+    _clear_left()
+    folder = Path(tempfile.mkdtemp(dir=_place(), prefix=UNFINISHED))
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        # Held while this process lives: what nobody holds, a killed one has left.
+        fcntl.flock(handle, fcntl.LOCK_EX)
         # OpenVINO writes into the folder that the file lies in, which is the user's.
         link = folder / "model.gguf"
         link.symlink_to(model)
@@ -66,7 +76,22 @@ def exported_for_now(model: Path) -> Iterator[Path]:
         link.unlink()
         yield folder
     finally:
+        os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_left() -> None:
+    """Remove what launches that were killed have left: it may be as large as a model."""
+    for folder in _place().glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime < YOUNG_S:
+                continue
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _place() -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_export_for_now_is_gone_afterwards(draft: Path, monkeypatch: pytest.Monk
     with exported_for_now(draft) as folder:
         assert (folder / MODEL).read_text() == "weights!"
     assert not list(folder.parent.iterdir())
+
+
+def test_what_a_killed_launch_has_left_goes_with_the_next_export(
+    draft: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child(monkeypatch, EXPORTS)
+    with exported_for_now(draft) as held:
+        left = held.with_name("unfinished-left")
+        young = held.with_name("unfinished-young")
+        for folder in (left, young):
+            folder.mkdir()
+            (folder / MODEL).write_text("half a model")
+        for folder in (left, held):
+            os.utime(folder, (0, 0))
+        with exported_for_now(draft):
+            assert not left.exists()
+            assert young.exists()
+            assert (held / MODEL).exists()
 
 
 def test_another_file_or_version_is_another_export(
