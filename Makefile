@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example benchmark tiny-family clean help
+.PHONY: sweep test runners check lint types format example benchmark validation tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -64,6 +64,10 @@ example: $(VENV)/.run
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check aiohttp httpx h11
 	$(BIN)/python benchmarks/stream_client.py
+
+# The calculator against published figures: docs/validation.md.
+validation: $(VENV)/.run
+	$(BIN)/python -m benchmarks.validation
 
 # Trains the models under tests/models anew: tests/models/README.md.
 $(TRAIN_VENV)/.ready: tests/models/requirements-train.txt
