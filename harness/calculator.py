@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.cache_size import cache_size
 from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
 from harness.machine.cards import UnknownCardError, find_card
 from harness.machine.fingerprint import Machine, read_machine
-from harness.models.read import ModelFile, read_model_file
+from harness.models.read import Anatomy, read_anatomy
 from harness.theory.acceptance import geometric_rates, tau_of_rates
 from harness.theory.ceiling import Reads, speculative_ceiling
 
@@ -129,34 +130,30 @@ def answer(question: Question) -> Answer:
     if len(question.depths) > MOST_DEPTHS:
         raise CalculatorError(f"{len(question.depths)} depths are more than {MOST_DEPTHS}")
     target = _target(question)
-    drafter = None if question.draft_model is None else read_model_file(question.draft_model)
+    drafter = None if question.draft_model is None else read_anatomy(question.draft_model)
     draft_bytes, notes = _draft_bytes(question, target, drafter)
     sources, cache_bytes, memory_bytes = _sources(question)
     bandwidth = next(source.bytes_per_s for source in sources if source.used)
 
-    kv = None if target is None else target.facts.kv_bytes_per_token
-    draft_kv = 0 if drafter is None else drafter.facts.kv_bytes_per_token or 0
     active = _active(question, target)
     if max(question.depths) and target is None:
         raise CalculatorError("--depth needs a model file: its header tells the KV bytes per token")
-    if max(question.depths) and kv is None:
-        notes.append("the header does not tell the KV cache's size: no depth is counted")
     rows: list[Row] = []
     for depth in question.depths:
         reads = Reads(
             active_bytes=active,
-            kv_bytes=(kv or 0) * depth,
-            draft_bytes=draft_bytes + (draft_kv * depth if draft_bytes else 0),
-            expert_bytes=0 if target is None else target.facts.expert_bytes,
-            experts=(target and target.facts.experts) or 1,
-            experts_used=(target and target.facts.experts_used) or 1,
+            kv_bytes=_kv_bytes(target, depth) or 0,
+            draft_bytes=draft_bytes + ((_kv_bytes(drafter, depth) or 0) if draft_bytes else 0),
+            expert_bytes=0 if target is None else target.file.facts.expert_bytes,
+            experts=(target and target.file.facts.experts) or 1,
+            experts_used=(target and target.file.facts.experts_used) or 1,
         )
         rows += _rows(question, reads, bandwidth, depth, taus)
-    notes += _warnings(active, target, cache_bytes, memory_bytes)
+    notes += _warnings(question, active, target, cache_bytes, memory_bytes)
     return Answer(
         model=None if question.model is None else question.model.name,
         active_bytes=active,
-        kv_bytes_per_token=kv,
+        kv_bytes_per_token=None if target is None else target.file.facts.kv_bytes_per_token,
         method=question.drafting.value,
         draft_bytes=draft_bytes,
         verify_cost=question.verify_cost or 0,
@@ -207,24 +204,30 @@ def _taus(question: Question) -> dict[int, float]:
         raise CalculatorError(f"--acceptance: {error}") from error
 
 
-def _target(question: Question) -> ModelFile | None:
+def _target(question: Question) -> Anatomy | None:
     if (question.model is None) == (question.read_bytes is None):
         raise CalculatorError(
             "give a model file, or --bytes with what one token reads; one of both"
         )
-    return None if question.model is None else read_model_file(question.model)
+    return None if question.model is None else read_anatomy(question.model)
 
 
-def _active(question: Question, target: ModelFile | None) -> float:
+def _active(question: Question, target: Anatomy | None) -> float:
     if target is None:
         return question.read_bytes or 0
-    if not target.facts.active_bytes:
+    if not target.file.facts.active_bytes:
         raise CalculatorError("the model file holds nothing that decoding a token would read")
-    return float(target.facts.active_bytes)
+    return float(target.file.facts.active_bytes)
+
+
+def _kv_bytes(model: Anatomy | None, depth: int) -> float | None:
+    """What the cache at F16 makes a pass read at a depth, windows and states included."""
+    layers = None if model is None else model.parts.cache()
+    return None if layers is None else cache_size(layers, depth, "f16", "f16").read_bytes
 
 
 def _draft_bytes(
-    question: Question, target: ModelFile | None, drafter: ModelFile | None
+    question: Question, target: Anatomy | None, drafter: Anatomy | None
 ) -> tuple[float, list[str]]:
     """Weights that drafting one token reads, and what is to be said of it."""
     match question.drafting:
@@ -248,19 +251,19 @@ def _draft_bytes(
     return 0, [] if question.draft_cost is not None else [free]
 
 
-def _mtp_bytes(target: ModelFile | None, drafter: ModelFile | None) -> float | None:
-    for file in (drafter, target):
-        if file is not None and file.facts.mtp_active_bytes:
-            return file.facts.mtp_active_bytes
-    return None if drafter is None else drafter.facts.active_bytes
+def _mtp_bytes(target: Anatomy | None, drafter: Anatomy | None) -> float | None:
+    for model in (drafter, target):
+        if model is not None and model.file.facts.mtp_active_bytes:
+            return model.file.facts.mtp_active_bytes
+    return None if drafter is None else drafter.file.facts.active_bytes
 
 
-def _drafter_bytes(target: ModelFile | None, drafter: ModelFile | None) -> float | None:
+def _drafter_bytes(target: Anatomy | None, drafter: Anatomy | None) -> float | None:
     if drafter is None:
         return None
-    shares = drafter.facts.drafter is not None and drafter.facts.drafter.shares_output
-    output = target.facts.output_bytes if shares and target is not None else 0
-    return drafter.facts.active_bytes + output
+    shares = drafter.file.facts.drafter is not None and drafter.file.facts.drafter.shares_output
+    output = target.file.facts.output_bytes if shares and target is not None else 0
+    return drafter.file.facts.active_bytes + output
 
 
 def _sources(question: Question) -> tuple[tuple[Source, ...], int | None, float | None]:
@@ -373,15 +376,26 @@ def _rows(
 
 
 def _warnings(
-    active: float, target: ModelFile | None, cache_bytes: int | None, memory_bytes: float | None
+    question: Question,
+    active: float,
+    target: Anatomy | None,
+    cache_bytes: int | None,
+    memory_bytes: float | None,
 ) -> Sequence[str]:
     notes: list[str] = []
+    if target is not None and not target.is_known:
+        notes.append(
+            f"the architecture {target.file.facts.architecture!r:.40} is not known: all tensors "
+            "count as read for each token"
+        )
+    if target is not None and max(question.depths) and target.parts.cache() is None:
+        notes.append("the header does not tell what the KV cache holds: no depth is counted")
     if cache_bytes is not None and active <= cache_bytes:
         notes.append(
             f"what a token reads fits the last cache ({cache_bytes / 2**20:.0f} MiB): decoding "
             "can be faster than this"
         )
-    held = active if target is None else float(target.facts.tensor_bytes)
+    held = active if target is None else float(target.file.facts.tensor_bytes)
     if memory_bytes is not None and held > memory_bytes:
         notes.append(
             f"{held / 1e9:.1f} GB of weights do not fit in {memory_bytes / 1e9:.1f} GB of memory: "
