@@ -14,6 +14,9 @@ from harness.machine.bandwidth import Bandwidth
 from harness.machine.fingerprint import Gpu, Machine
 from runners.base.support import MethodSupport
 
+ASK = "bench sweep --url http://localhost:8080/v1 --dry-run tells what a server is"
+"""What `bench doctor` says of servers that already run, of which it knows none."""
+
 
 def render(diagnosis: Diagnosis) -> RenderableType:
     """What `bench doctor` prints: the machine, then each runner."""
@@ -80,7 +83,7 @@ def _runner_rows(runner: RunnerState) -> list[tuple[str, Text]]:
         ("reads", ", or ".join(packaging.words for packaging in runner.packagings)),
         ("acceptance", runner.acceptance_source),
         ("reason", None if runner.attached else runner.reason),
-        ("advice", runner.advice),
+        ("advice", ASK if runner.attached and not runner.found else runner.advice),
     ]
     shown = [(label, _text(value)) for label, value in rows if value]
     shown += [("", _method(m)) for m in runner.methods if m.supported]

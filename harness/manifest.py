@@ -14,7 +14,7 @@ from harness.models.errors import ModelFileError, reading
 from harness.models.read import files_of
 from harness.plan import Plan
 from harness.records import Arm, Manifest, ModelInfo, PromptInfo, RunnerInfo
-from harness.suite import Suite
+from harness.suite import RunnerSpec, Suite, place_of
 from runners.base.contract import Found, Missing, Runner, UsageError
 from runners.endpoint.kinds import UNKNOWN
 
@@ -34,7 +34,8 @@ def make_manifest(
 ) -> Manifest:
     """Look at everything that a run depends on. `tell` hears what takes its time.
 
-    `measure` False leaves out the memory bandwidth, which no comparison of two manifests needs.
+    `measure` False leaves out the memory bandwidth, which no comparison of two manifests needs, nor
+    does a run of servers that already run.
     Where it cannot be measured, `tell` hears why and the run goes on without ceilings.
 
     Raises:
@@ -49,7 +50,8 @@ def make_manifest(
     )
     models = read_models(plan, runners, tell)
     machine = read_machine()
-    if measure:
+    # No ceiling is made of a server whose files, and whose machine, are not known.
+    if measure and not all(arm.as_served for arm in plan.arms):
         tell("measuring memory bandwidth")
         try:
             machine = machine.model_copy(update={"bandwidth": measure_read_bandwidth()})
@@ -125,7 +127,14 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
     found = []
     for key in type(old.suite).model_fields:
         before, now = getattr(old.suite, key), getattr(new.suite, key)
-        if before != now:
+        if key == "runners":
+            found += [
+                f"{place_of((key, name))}: was {_build(before.get(name))}, is now "
+                f"{_build(now.get(name))}"
+                for name in dict.fromkeys((*before, *now))
+                if before.get(name) != now.get(name)
+            ]
+        elif before != now:
             found.append(f"{key}: was {_shown(before)}, is now {_shown(now)}")
     hashes = {model.path: model.sha256 for model in new.models}
     found += [
@@ -164,6 +173,12 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
 
 def _possible(reason: str | None) -> str:
     return "it could be measured" if reason is None else f"it could not be measured ({reason})"
+
+
+def _build(build: RunnerSpec | None) -> str:
+    """'runner=endpoint, program=http://localhost:8080/v1'."""
+    set_keys = {} if build is None else build.model_dump(exclude_none=True)
+    return ", ".join(f"{key}={value}" for key, value in set_keys.items() if value) or "nothing"
 
 
 def _shown(value: object) -> str:

@@ -26,7 +26,9 @@ def check(launches: Sequence[Launch], suite: Suite, runners: Mapping[str, Runner
             refused = _refused(spec, runners[name], suite)
             taker = None if refused is None else _taker(*refused, launches, runners)
             if refused is None or taker is None or taker == name:
-                raise
+                if len(runners) == 1 or str(error).startswith(name):
+                    raise
+                raise UsageError(f"{name}: {error}") from None
             option, _ = refused
             raise UsageError(
                 f"{error}\n{option} goes to every runner of this sweep, and {name} does not take "

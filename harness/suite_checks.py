@@ -105,6 +105,7 @@ def check_attached(
         "model": suite.model,
         "draft_model": suite.draft_model,
         "methods": suite.methods,
+        "draft_tokens": "draft_tokens" in suite.model_fields_set,
         "synthetic_acceptance": suite.synthetic_acceptance,
     }
     placed: dict[str, object] = {
@@ -118,8 +119,10 @@ def check_attached(
         }
     for place, value in placed.items():
         if value:
+            name = next(iter(runners))
             raise SuiteError(
-                f"{place}: {next(iter(runners))} is a server that already runs, with the model and "
-                "the method that it was started with; which of its models is asked says "
-                "--runner-arg model=NAME"
+                f"{place}: {name} is a server that already runs, with the model and the method "
+                "that it was started with; which of its models is asked says --runner-arg "
+                "model=NAME, and to set it beside a runner that is launched, name that first, as "
+                f"in --runner llama.cpp,{name}"
             )

@@ -17,6 +17,7 @@ from harness.report.escape import clean
 from harness.report.numbers import counted
 from runners.base.contract import Missing, Runner
 from runners.base.packaging import packaging_of
+from runners.endpoint.kinds import UNKNOWN
 
 
 def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> None:
@@ -99,6 +100,8 @@ def _served(runner: Runner) -> str:
     found = runner.find()
     if isinstance(found, Missing):
         return found.reason
+    if found.version == UNKNOWN:
+        return f"the server at {found.where}, of which nothing is known: {found.methods[0].note}"
     server = f"the server at {found.where} ({found.version})"
     return f"{server}, acceptance from: {found.acceptance_source}"
 

@@ -95,12 +95,13 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         ),
     ] = None,
     url: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="URL",
             help="A server that already runs and speaks OpenAI's API, as in "
             "http://localhost:8080/v1: it is measured as it was started. Alone it is the whole "
-            "sweep; with --runner llama.cpp,endpoint it is set beside another runner.",
+            "sweep; with --runner llama.cpp,endpoint it is set beside another runner. Several such "
+            "servers are named in a suite file.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -291,7 +292,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "sglang": sglang,
         "tgi": tgi,
         "tensorrt_llm": tensorrt_llm,
-        "url": url,
+        "url": url[-1] if url else None,
         "api_key_env": api_key_env,
         "model": _paths(model),
         "draft_model": _paths(draft_model),
@@ -312,6 +313,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     with reported():
         if flags["methods"] == ():
             complain("--method names no method; plain decoding is measured by --method none")
+            raise typer.Exit(USAGE)
+        if url is not None and len(url) > 1:
+            complain(
+                "--url takes one server; several are named in a suite file, each with its url in a "
+                "[runners.NAME]"
+            )
             raise typer.Exit(USAGE)
         if resume is not None and (suite is not None or out is not None):
             complain("--resume goes on with the run as it was planned: leave SUITE and --out away")

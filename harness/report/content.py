@@ -212,7 +212,8 @@ def _as_served(run: RunData) -> tuple[str, ...]:
     return (
         f"{numbers.listed(names)} already ran: {'it was' if one else 'they were'} not started anew "
         "for a round, so what was learnt from earlier answers (n-grams, caches) stayed; and the "
-        f"machine below is the one that asked, where {'it' if one else 'they'} need not run.",
+        f"machine of this report is the one that asked, where {'it' if one else 'they'} need not "
+        "run.",
         *_cache_unknown(run),
     )
 

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+import harness.manifest
 from harness.analysis.summary import summarise
+from harness.cli.dry_run import show_plan
 from harness.defaults import with_defaults
 from harness.estimate import estimate
 from harness.gather import gather
-from harness.manifest import make_manifest
+from harness.machine.bandwidth import Bandwidth
+from harness.manifest import differences, make_manifest
 from harness.models.shelf import Shelf
 from harness.plan import Plan, make_plan
-from harness.records import Arm
+from harness.records import Arm, Manifest
 from harness.report.content import build_report
 from harness.run_folder import RunData, RunFolder, read_run
 from harness.suite import RunnerSpec, SuiteError, make_suite
@@ -244,7 +247,7 @@ def test_what_is_wrong_in_a_file_is_said_without_the_secret(
         ({"url": URL, "runner": "mock"}, "--url is for the runner endpoint, which nothing here"),
         ({"url": URL, "methods": ("none",)}, "--method: endpoint is a server that already runs"),
         ({"url": URL, "methods": ("as-served",)}, "--method: 'as-served' is no method to choose"),
-        ({"url": URL, "draft_tokens": "2"}, "--draft-tokens goes with methods, and none is named"),
+        ({"url": URL, "draft_tokens": "2"}, "--draft-tokens: endpoint is a server that already r"),
         ({"url": URL, "synthetic_acceptance": "2"}, "--synthetic-acceptance: endpoint is a serve"),
         ({"runner": "mock", "methods": ("as-served",)}, "--method: 'as-served' is no method to c"),
         ({"ollama": "x"}, "--ollama is for the runner ollama, which nothing here uses"),
@@ -258,6 +261,47 @@ def test_what_is_wrong_with_flags_is_said_without_the_secret(
     assert str(caught.value).startswith(words)
     assert "sk-1" not in str(caught.value)
     assert "sk_1" not in str(caught.value)
+
+
+def test_what_one_of_several_refuses_names_it() -> None:
+    refusing = {"first": Attached(), "second": Attached()}
+    runners = {"second": {"runner": "endpoint", "program": URL, "args": {"nonsense": 1}}}
+    with pytest.raises(UsageError, match=r"^second: no field 'nonsense'$"):
+        plan_of(refusing, runners=runners)
+
+
+def test_a_dry_run_says_why_a_server_does_not_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint = make_runner("endpoint", "http://127.0.0.1:1")
+    show_plan(plan_of({"endpoint": endpoint}), {"endpoint": endpoint}, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "endpoint: the server at http://127.0.0.1:1/v1, of which nothing is known: no connection"
+        in shown
+    )
+
+
+def test_the_bandwidth_is_not_measured_for_servers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure() -> Bandwidth:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(harness.manifest, "measure_read_bandwidth", measure)
+    alone = {"endpoint": Attached()}
+    heard: list[str] = []
+    assert make_manifest(plan_of(alone), alone, [], heard.append).machine.bandwidth is None
+    assert heard == []
+
+
+def test_a_run_is_not_gone_on_with_at_another_url() -> None:
+    def manifest(url: str) -> Manifest:
+        alone = {"endpoint": Attached()}
+        runners = {"endpoint": {"runner": "endpoint", "program": url, "api_key_env": "KEY"}}
+        return make_manifest(plan_of(alone, runners=runners), alone, [], lambda _: None)
+
+    (difference,) = differences(manifest(URL), manifest("http://other/v1"))
+    assert difference == (
+        f"[runners.endpoint]: was runner=endpoint, program={URL}, api_key_env=KEY, is now "
+        "runner=endpoint, program=http://other/v1, api_key_env=KEY"
+    )
 
 
 def test_a_key_is_for_an_endpoint() -> None:

@@ -185,5 +185,7 @@ def test_a_runner_that_waits_for_a_url_is_not_missing(monkeypatch: pytest.Monkey
     assert (state.found, state.attached) == (False, True)
     lines = [line.rstrip() for line in printed(diagnosis, 200)]
     at = lines.index("endpoint  on request")
-    assert lines[at + 1].startswith("  advice      name it: --url http://localhost:8080/v1")
+    assert lines[at + 1].startswith(
+        "  advice      bench sweep --url http://localhost:8080/v1 --dry"
+    )
     assert not any("missing" in line or "reason" in line for line in lines)

@@ -75,6 +75,10 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["--model", "~nosuchuser/x.gguf"], "--model: '~nosuchuser/x.gguf': "),
         (["--draft-model", "~nosuchuser/x.gguf"], "--draft-model: '~nosuchuser/x.gguf': "),
         (["--url", "http://me:sk-1@h/v1"], "--url: a URL with a user or a password in it would"),
+        (
+            ["--url", "http://a", "--url", "http://b"],
+            "--url takes one server; several are named in",
+        ),
         (["--url", "nothing"], "not an address that starts with http:// or https://"),
         (["--url", "http://h", "--api-key-env", "sk-1"], "--api-key-env: expected the name of the"),
         (["--url", "http://h", "--runner-arg", "api_key=sk-1"], "the value of 'api_key' would sta"),
