@@ -31,7 +31,7 @@ def render(inspection: Inspection) -> RenderableType:
         _indented(_weights(inspection)),
         _lines(_reading(inspection)),
     ]
-    if inspection.cache is not None:
+    if inspection.cache is not None and inspection.cache.rows:
         parts += [Text(), _heading(_cache_title(inspection.cache)), _cache(inspection.cache)]
     if inspection.draft is not None:
         name = _name(inspection.draft.path)

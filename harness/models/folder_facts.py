@@ -14,7 +14,7 @@ from typing import Any
 from harness.models.cache import F16_BYTES, CacheLayers
 from harness.models.facts import ModelFacts
 from harness.models.folder_cache import folder_cache
-from harness.models.folder_drafters import drafter_of
+from harness.models.folder_drafters import MEDUSA, drafter_of
 from harness.models.folder_roles import role_of
 from harness.models.safetensors import Folder
 from harness.models.tensors import Tensor
@@ -177,6 +177,8 @@ class FolderModel:
 
     def cache(self) -> tuple[CacheLayers, ...] | None:
         """What the layers keep of the context, by kind; None where it is not known."""
+        if self._drafter is not None and self._drafter.architecture == MEDUSA:
+            return ()  # its heads read a state and keep nothing
         return folder_cache(self._config, self._layers)
 
     def weights(self) -> tuple[Weight, ...]:
