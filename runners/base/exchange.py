@@ -201,6 +201,11 @@ def public_url(url: str, instead: str) -> SplitResult:
             "the URL holds a user name or password, which would be written into the report; "
             f"{instead}"
         )
+    if not url.isascii():
+        raise UsageError(
+            "the URL holds other characters than ASCII: write its host as xn--… and its path "
+            "with %-signs"
+        )
     if parts.query or parts.fragment:
         raise UsageError(
             f"the URL holds more than a path: leave away what follows '?' or '#'; {instead}"

@@ -26,6 +26,7 @@ from runners.base.contract import (
     StartError,
 )
 from runners.base.failure import Manner, first_error, read_end
+from runners.base.flag_words import flag_words, known_flag, unknown_option
 from runners.base.help import Help
 from runners.base.listening import start_on_free_port
 from runners.base.packaging import Packaging
@@ -89,6 +90,10 @@ class LaunchedServer(ABC):
     """The program, in messages."""
     manner: Manner
     """How its log reads."""
+    ours: Mapping[str, str]
+    """Flags that are not the user's to set -> what sets them."""
+    keys: Sequence[str] = ()
+    """The user's options that are no flags."""
     packagings = (Packaging.HF,)
     attached = False
 
@@ -144,6 +149,18 @@ class LaunchedServer(ABC):
     def plain_name(self, option: str) -> str:
         """An option as the program spells it, without dashes in front."""
         return option.strip().lstrip("-").replace("_", "-")
+
+    def words(self, name: str, value: OptionValue, build: Build) -> list[str]:
+        """One option of the user's as arguments.
+
+        Raises:
+            UsageError: the build has no such option, or it is not the user's to set.
+        """
+        flag = known_flag(name, build.help, self.ours, self.title)
+        if flag is None:
+            flags = [each.name for each in build.help.flags if each.name not in self.ours]
+            raise unknown_option(name, [*flags, *self.keys], f"{self.title} {build.version}")
+        return flag_words(name, value, flag, self.title)
 
     def applies(self, option: str, method: str) -> bool:
         return True

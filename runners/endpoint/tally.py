@@ -90,9 +90,11 @@ class Tally:
             if counted < self._fresh and not late:
                 return None
             if page.tokens != self._first.tokens:
+                others = "the server has other users"
+                why = others if counted > self._fresh else "they lag behind, or count otherwise"
                 self.reason = (
-                    f"its counters counted {counted} tokens where {self._fresh} were received: the "
-                    "server has other users, and the counters say nothing of these requests alone"
+                    f"its counters counted {counted} tokens where {self._fresh} were received: "
+                    f"{why}, and say nothing of these requests alone"
                 )
                 return None
             # Declared and never counted: nothing to hold against.

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from runners.base.contract import LaunchSpec, Missing, OptionValue, UsageError
+from runners.base.contract import LaunchSpec, Missing, UsageError
 from runners.base.failure import Manner
-from runners.base.flag_words import flag_words, known_flag, unknown_option
 from runners.base.model_files import model_folder
 from runners.base.support import MethodSupport
 from runners.endpoint.launched import Build, Launch, LaunchedServer
@@ -59,6 +58,7 @@ class Sglang(LaunchedServer):
 
     name = "sglang"
     title = "SGLang"
+    ours = OURS
     manner = Manner(
         # '[2026-10-01 12:00:00 TP0] ' before the words of its own messages.
         prefix=re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.,]+[^\]]*\] (?:\w+ hit an exception: )?"),
@@ -77,7 +77,7 @@ class Sglang(LaunchedServer):
     def launch(self, spec: LaunchSpec, build: Build, config: str) -> Launch:
         model = model_folder(spec.model, "--model", self.title, KINDS)
         options = {self.canonical(name): value for name, value in spec.options}
-        given = [word for name, value in options.items() for word in _words(name, value, build)]
+        given = [word for name, value in options.items() for word in self.words(name, value, build)]
         words = ["--model-path", model]
         for name, text in _own(spec):
             if name not in options and build.help.has(name):
@@ -141,16 +141,3 @@ def _own(spec: LaunchSpec) -> list[tuple[str, str]]:
         # A line for each request would drown what it says of itself.
         ("log-level-http", "warning"),
     ]
-
-
-def _words(name: str, value: OptionValue, build: Build) -> list[str]:
-    """One option of the user's as arguments.
-
-    Raises:
-        UsageError: the build has no such option, or it is not the user's to set.
-    """
-    flag = known_flag(name, build.help, OURS, "SGLang")
-    if flag is None:
-        known = [each.name for each in build.help.flags if each.name not in OURS]
-        raise unknown_option(name, known, f"SGLang {build.version}")
-    return flag_words(name, value, flag, "SGLang")

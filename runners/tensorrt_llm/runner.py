@@ -17,7 +17,6 @@ from runners.base.contract import (
     UsageError,
 )
 from runners.base.failure import Manner
-from runners.base.flag_words import flag_words, known_flag, unknown_option
 from runners.base.model_files import model_folder
 from runners.base.stream import fetch
 from runners.base.support import MethodSupport
@@ -73,6 +72,8 @@ class TensorRtLlm(LaunchedServer):
 
     name = "tensorrt-llm"
     title = "TensorRT-LLM"
+    ours = OURS
+    keys = (*KEYS, *(f"{section}." for section in SECTIONS))
     manner = Manner(
         # '[10/01/2026-12:00:00] [TRT-LLM] [RANK 0] [E] ' and what of it there is.
         prefix=re.compile(
@@ -114,7 +115,8 @@ class TensorRtLlm(LaunchedServer):
             if name not in options and build.help.has(name):
                 words += [f"--{name}", text]
         for name, value in options.items():
-            words += _words(name, value, build)
+            if not _in_file(name, build):
+                words += self.words(name, value, build)
         flag = "config" if build.help.has("config") else "extra_llm_api_options"
         return Launch((*words, f"--{flag}", config), config=yaml_of(content))
 
@@ -200,19 +202,3 @@ def _in_file(name: str, build: Build) -> bool:
     if dot:
         return section in SECTIONS
     return not build.help.has(name) and (name in KEYS or name in OUR_CONFIG)
-
-
-def _words(name: str, value: OptionValue, build: Build) -> list[str]:
-    """One option of the user's as arguments; none for one that stands in the file.
-
-    Raises:
-        UsageError: the build has no such option, or it is not the user's to set.
-    """
-    if _in_file(name, build):
-        return []
-    flag = known_flag(name, build.help, OURS, "TensorRT-LLM")
-    if flag is None:
-        known = [each.name for each in build.help.flags if each.name not in OURS]
-        sections = [f"{each}." for each in SECTIONS]
-        raise unknown_option(name, [*known, *KEYS, *sections], f"TensorRT-LLM {build.version}")
-    return flag_words(name, value, flag, "TensorRT-LLM")

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.base.contract import LaunchSpec, Missing, OptionValue, UsageError
+from runners.base.contract import LaunchSpec, Missing, UsageError
 from runners.base.failure import Manner, read_end
-from runners.base.flag_words import flag_words, known_flag, unknown_option
 from runners.base.model_files import model_folder
 from runners.base.speculation import PLAIN, WITH_DRAFT
 from runners.base.support import LengthLimit, MethodSupport, Need
@@ -66,6 +65,7 @@ class Tgi(LaunchedServer):
 
     name = "tgi"
     title = "TGI"
+    ours = OURS
     manner = Manner(
         # Its own lines begin with a time, a level, and the places that say it.
         prefix=re.compile(
@@ -96,7 +96,7 @@ class Tgi(LaunchedServer):
 
     def launch(self, spec: LaunchSpec, build: Build, config: str) -> Launch:
         options = {self.canonical(name): value for name, value in spec.options}
-        given = [word for name, value in options.items() for word in _words(name, value, build)]
+        given = [word for name, value in options.items() for word in self.words(name, value, build)]
         words = ["--model-id", self._folder(spec, build)]
         # Tokens of a request: of its prompt, and of prompt and answer.
         for name, text in (
@@ -167,16 +167,3 @@ class Tgi(LaunchedServer):
         if length == asked:
             return None
         return f"asked for {asked or 'no'} draft tokens, but its log tells of {length or 'none'}"
-
-
-def _words(name: str, value: OptionValue, build: Build) -> list[str]:
-    """One option of the user's as arguments.
-
-    Raises:
-        UsageError: the build has no such option, or it is not the user's to set.
-    """
-    flag = known_flag(name, build.help, OURS, "TGI")
-    if flag is None:
-        known = [each.name for each in build.help.flags if each.name not in OURS]
-        raise unknown_option(name, known, f"TGI {build.version}")
-    return flag_words(name, value, flag, "TGI")

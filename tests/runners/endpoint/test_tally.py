@@ -45,6 +45,15 @@ def test_other_users() -> None:
     assert "other users" in tally.reason
 
 
+def test_counters_that_stay_behind() -> None:
+    tally = Tally()
+    tally.read(page(0, 0, 0), late=False)
+    tally.add(10, 0)
+    assert tally.read(page(6, 2, 7), late=True) is None
+    assert tally.reason is not None
+    assert "lag behind" in tally.reason
+
+
 def test_a_server_that_was_started_anew() -> None:
     for now in (page(3, 2, 10), page(3, 2, None)):
         tally = Tally()

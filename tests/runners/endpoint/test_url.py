@@ -52,7 +52,9 @@ def test_secrets_in_a_url_are_refused_and_not_repeated(given: str) -> None:
     assert "--api-key-env" in str(caught.value) or "not a valid URL" in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["localhost:8000", "ftp://x", "http://", "http://x:port", ""])
+@pytest.mark.parametrize(
+    "given", ["localhost:8000", "ftp://x", "http://", "http://x:port", "http://exämple.com", ""]
+)
 def test_what_is_no_url(given: str) -> None:
     with pytest.raises(UsageError):
         read_url(given)
