@@ -140,14 +140,7 @@ def answer(question: Question) -> Answer:
         raise CalculatorError("--depth needs a model file: its header tells the KV bytes per token")
     rows: list[Row] = []
     for depth in question.depths:
-        reads = Reads(
-            active_bytes=active,
-            kv_bytes=_kv_bytes(target, depth) or 0,
-            draft_bytes=draft_bytes + ((_kv_bytes(drafter, depth) or 0) if draft_bytes else 0),
-            expert_bytes=0 if target is None else target.file.facts.expert_bytes,
-            experts=(target and target.file.facts.experts) or 1,
-            experts_used=(target and target.file.facts.experts_used) or 1,
-        )
+        reads = _reads(question, target, drafter, draft_bytes, depth)
         rows += _rows(question, reads, bandwidth, depth, taus)
     notes += _warnings(question, active, target, cache_bytes, memory_bytes)
     return Answer(
@@ -218,6 +211,26 @@ def _active(question: Question, target: Anatomy | None) -> float:
     if not target.file.facts.active_bytes:
         raise CalculatorError("the model file holds nothing that decoding a token would read")
     return float(target.file.facts.active_bytes)
+
+
+def _reads(
+    question: Question,
+    target: Anatomy | None,
+    drafter: Anatomy | None,
+    draft_bytes: float,
+    depth: int,
+) -> Reads:
+    """What passes and drafts read at one depth."""
+    active = _active(question, target)
+    if draft_bytes:
+        draft_bytes += _kv_bytes(drafter, depth) or 0
+    kv_bytes = _kv_bytes(target, depth) or 0
+    facts = None if target is None else target.file.facts
+    if facts is None or not (facts.experts and facts.experts_used):
+        return Reads(active, kv_bytes, draft_bytes)
+    return Reads(
+        active, kv_bytes, draft_bytes, facts.expert_bytes, facts.experts, facts.experts_used
+    )
 
 
 def _kv_bytes(model: Anatomy | None, depth: int) -> float | None:

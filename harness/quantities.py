@@ -17,7 +17,7 @@ UNITS = {
 }
 """Bytes of each unit: powers of ten, and with an i of two. Case counts: Gb would be bits."""
 
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([A-Za-z]+)")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([A-Za-z]+)")
 
 
 def parse_size(text: str) -> float:
@@ -60,7 +60,7 @@ def parse_shares(text: str) -> tuple[float, ...]:
     """
     found = []
     for part in text.split(","):
-        if not re.fullmatch(r"\s*(0|1|[01]?\.\d{1,15})\s*", part) or not 0 <= float(part) <= 1:
+        if not re.fullmatch(r"\s*(0|1|[01]?\.[0-9]{1,15})\s*", part) or not 0 <= float(part) <= 1:
             raise ValueError(
                 f"{_shown(text)} is no share from 0 to 1 such as 0.65, and no list of such"
             )
