@@ -66,10 +66,7 @@ def inspect(  # noqa: PLR0917 - typer reads the options off the parameters
 
       bench inspect model.gguf --draft-model small.gguf --json
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from harness.inspection import inspect as inspected  # noqa: PLC0415
-    from harness.inspection_view import render  # noqa: PLC0415
 
     with reported():
         inspection = inspected(
@@ -82,4 +79,8 @@ def inspect(  # noqa: PLR0917 - typer reads the options off the parameters
         if as_json:
             typer.echo(inspection.model_dump_json(indent=2))
         else:
+            from rich.console import Console  # noqa: PLC0415
+
+            from harness.inspection_view import render  # noqa: PLC0415
+
             Console().print(render(inspection))
