@@ -6,7 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from harness.analysis.lossless import Lossless, Verdict
-from harness.analysis.side_by_side import OtherPrompts, SideBySide, SideRow
+from harness.analysis.side_by_side import (
+    OTHER_PROMPTS,
+    OtherPrompts,
+    SideBySide,
+    SideRow,
+)
 from harness.pairing import PromptCounts
 from harness.report import numbers
 from harness.report.tables import (
@@ -95,7 +100,9 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
     unwanted = [] if len({group.max_tokens for group in groups}) > 1 else [MAX_TOKENS]
     if all(row.trial.arm.method == PLAIN for group in groups for row in group.rows):
         unwanted += [ACCEPTANCE, ACCEPTANCE_LENGTH]
-    if len({row.weights for group in groups for row in group.rows}) == 1:
+    # Nobody knows those of a server that already ran.
+    launched = [row for group in groups for row in group.rows if not row.trial.arm.as_served]
+    if len({row.weights for row in launched}) < 2:
         unwanted.append(WEIGHTS)
     return table.without(unwanted)
 
@@ -211,7 +218,8 @@ def _text(group: SideBySide, row: SideRow) -> str:
     if found.verdict is Verdict.IDENTICAL:
         return found.verdict.value
     if found.verdict is Verdict.NOT_COMPARABLE:
-        return f"{found.verdict.value}: {found.reason}"
+        reason = found.reason or ""
+        return reason if reason == OTHER_PROMPTS else f"{found.verdict.value}: {reason}"
     at = "" if found.decisive is None else f" at {found.decisive}"
     of = f" in {found.differing} of {found.compared}"
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
