@@ -216,6 +216,55 @@ def test_mtp_heads(
     assert (seen.mtp_declared, seen.mtp_layers, seen.mtp_only) == (declared, layers, only)
 
 
+KEYS = (
+    "attention.head_count",
+    "attention.key_length",
+    "attention.key_length_mla",
+    "attention.shared_kv_layers",
+    "attention.sliding_window",
+    "attention.sliding_window_pattern",
+    "expert_count",
+    "expert_used_count",
+    "nextn_predict_layers",
+    "shortconv.l_cache",
+    "ssm.conv_kernel",
+    "ssm.inner_size",
+    "wkv.head_size",
+)
+
+
+@given(
+    odd=st.dictionaries(
+        st.sampled_from(KEYS),
+        st.sampled_from([0, 1, 2**32 - 1]) | st.lists(st.integers(-3, 99), min_size=1, max_size=4),
+        max_size=5,
+    ),
+    architecture=st.sampled_from(["llama", "gemma2", "llama4", "exaone4", "cohere2moe"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_odd_keys_are_an_error_or_counts(
+    odd: dict[str, int | list[int]], architecture: str
+) -> None:
+    tensors = dense() | {"blk.0.ssm_a": (4,), "blk.1.ffn_up_exps.weight": (8, 128, WIDTH)}
+    integers = {key: value for key, value in odd.items() if isinstance(value, int)}
+    arrays = {key: value for key, value in odd.items() if not isinstance(value, int)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(
+            Path(folder) / "m.gguf",
+            tensors,
+            architecture=architecture,
+            integers=integers,
+            arrays=arrays,
+        )
+        try:
+            seen = found(path)
+        except ModelFileError:  # anything else fails the test
+            return
+    assert 0 <= seen.facts.active_bytes <= seen.facts.tensor_bytes
+    assert seen.cache is not None
+    assert 0 <= seen.cache.read_bytes <= seen.cache.held_bytes
+
+
 # ---- files ---------------------------------------------------------------------------------------
 
 
