@@ -22,6 +22,8 @@ SERIES = ("geforce", "gtx", "rtx", "tesla", "radeon", "rx", "instinct", "arc")
 FAMILIES = frozenset((*MAKERS, *SERIES, "memory"))
 """Words of a name that people leave out."""
 OFFERED = 6
+MEMORY_TOLERANCE = 0.1
+"""What drivers keep for themselves, and GB taken for GiB."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def find_card(name: str) -> Card:
         UnknownCardError: none, or several.
     """
     wanted = _words(name)
-    exact = [card for card in all_cards() if any(_words(n) == wanted for n in _names(card))]
+    exact = _named(wanted)
     if len(exact) == 1:
         return exact[0]
     parts = set(wanted)
@@ -86,6 +88,24 @@ def find_card(name: str) -> Card:
         f"no hardware {_shown(name)} in the table; {hint}; any bandwidth can be given by itself, "
         "as in --bandwidth 1008GB/s"
     )
+
+
+def card_of_device(name: str, memory_bytes: int | None) -> Card | None:
+    """The card that a driver names; None unless the whole name and the memory are a card's.
+
+    A part of a name is not enough: the laptop's 'RTX 4090' is another chip.
+    """
+    exact = _named(_words(name))
+    if len(exact) != 1:
+        return None
+    known = exact[0].memory_bytes
+    if known and memory_bytes and abs(memory_bytes / known - 1) > MEMORY_TOLERANCE:
+        return None
+    return exact[0]
+
+
+def _named(wanted: tuple[str, ...]) -> list[Card]:
+    return [card for card in all_cards() if any(_words(n) == wanted for n in _names(card))]
 
 
 def _near(wanted: tuple[str, ...]) -> list[Card]:

@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from harness.machine.cards import card_of_device
 from harness.machine.gpu import Gpu
 
 T = TypeVar("T")
 
 SOURCE = "NVML: memory clock x bus width x 2"
+TABLE = "published figure, by its name"
 
 
 class _MemoryInfo(Protocol):
@@ -71,13 +73,17 @@ def _read_gpu(nvml: Nvml, device: object, driver: str | None) -> Gpu:
     bus_bits = _reading(lambda: nvml.nvmlDeviceGetMemoryBusWidth(device))
     # Two transfers a clock, as NVML counts clocks: 9751 MHz x 384 bits is the 936 GB/s that
     # NVIDIA publishes for an RTX 3090, 1593 MHz x 5120 bits the 2039 GB/s of an H100 PCIe.
-    known = bool(clock_mhz and bus_bits)
     bandwidth = clock_mhz * 1e6 * bus_bits * 2 / 8 if clock_mhz and bus_bits else None
+    source = SOURCE if bandwidth else None
+    name = _text(_reading(lambda: nvml.nvmlDeviceGetName(device))) or "NVIDIA GPU"
+    card = None if bandwidth else card_of_device(name, memory)
+    if card is not None:
+        bandwidth, source = card.bytes_per_s, TABLE
     return Gpu(
-        name=_text(_reading(lambda: nvml.nvmlDeviceGetName(device))) or "NVIDIA GPU",
+        name=name,
         memory_bytes=memory,
         bandwidth_bytes_per_s=bandwidth,
-        bandwidth_source=SOURCE if known else None,
+        bandwidth_source=source,
         driver=driver,
     )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.machine.cards import UnknownCardError, all_cards, find_card
+from harness.machine.cards import UnknownCardError, all_cards, card_of_device, find_card
 
 
 def test_the_table_is_sane() -> None:
@@ -83,3 +83,23 @@ def test_no_card_or_several_are_said_with_what_is_near(name: str, words: list[st
 def test_any_text_is_found_or_refused(name: str) -> None:
     with contextlib.suppress(UnknownCardError):
         assert find_card(name) in all_cards()
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "gb_per_s"),
+    [
+        ("NVIDIA GeForce RTX 3090", 24, 936),
+        ("NVIDIA GB10", None, 273),
+        ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", 95.6, 1792),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 16, None),
+        ("NVIDIA GeForce RTX 3060", 8, None),
+        ("NVIDIA GeForce RTX 3060", 12, 360),
+        ("NVIDIA H100", 80, None),
+        ("", None, None),
+    ],
+)
+def test_a_driver_s_name_counts_as_a_whole(
+    name: str, gib: float | None, gb_per_s: float | None
+) -> None:
+    card = card_of_device(name, None if gib is None else int(gib * 2**30))
+    assert (None if card is None else card.bytes_per_s / 1e9) == gb_per_s

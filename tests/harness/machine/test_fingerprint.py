@@ -11,7 +11,7 @@ import pytest
 from harness.machine.cards import all_cards
 from harness.machine.fingerprint import Machine, apple_gpu, read_machine
 from harness.machine.hardware import apple_bandwidth
-from harness.machine.nvidia import SOURCE, load_nvml, read_gpus
+from harness.machine.nvidia import SOURCE, TABLE, load_nvml, read_gpus
 from harness.machine.system import System
 
 
@@ -142,8 +142,16 @@ def test_a_reading_that_nvml_refuses_is_none(broken: str) -> None:
     (gpu,) = read_gpus(Nvml(frozenset({broken})))
     assert (gpu.driver is None) == (broken == "driver")
     assert (gpu.memory_bytes is None) == (broken == "memory")
-    assert (gpu.bandwidth_bytes_per_s is None) == (broken in {"clock", "bus"})
-    assert (gpu.bandwidth_source is None) == (broken in {"clock", "bus"})
+    assert gpu.bandwidth_bytes_per_s == pytest.approx(936e9, rel=1e-3)
+    from_table = broken in {"clock", "bus"}
+    assert gpu.bandwidth_source is not None
+    assert gpu.bandwidth_source == (TABLE if from_table else SOURCE)
+
+
+def test_a_gpu_that_nobody_knows_has_no_bandwidth() -> None:
+    (gpu,) = read_gpus(Nvml(frozenset({"clock", "name"})))
+    assert gpu.name == "NVIDIA GPU"
+    assert (gpu.bandwidth_bytes_per_s, gpu.bandwidth_source) == (None, None)
 
 
 @pytest.mark.parametrize("broken", ["init", "count"])
