@@ -1,14 +1,15 @@
-"""The error that ended a program, out of a log that Python processes wrote."""
+"""Logs of programs, and the error in them that ended a Python program."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 READ_BYTES = 4 << 20
 """Of the end of the log: the first error stands long before the last."""
+LONGEST_LINE = 1 << 16
 LONGEST = 500
 
 _ERROR = re.compile(r"(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*(?:Error|Exception))(?:: ?(.*))?$")
@@ -58,6 +59,16 @@ def read_end(log: Path, since: int = 0) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def lines_of(log: Path) -> Iterator[str]:
+    """The lines of a log, long ones in parts; none without a log."""
+    try:
+        with log.open("rb") as file:
+            while line := file.readline(LONGEST_LINE):
+                yield line.decode(errors="replace").rstrip()
+    except OSError:
+        return
 
 
 def first_error(text: str, manner: Manner) -> str | None:

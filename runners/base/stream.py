@@ -142,21 +142,23 @@ async def fetch(
     *,
     timeout_s: float,
     headers: Mapping[str, str] | None = None,
+    largest: int = LARGEST_BODY,
 ) -> Reply:
     """GET `url`, or POST `payload` as JSON to it. An HTTP error status is an answer like others.
 
     Raises:
-        RequestError: not reachable, broken off, larger than 64 MiB, or not over after `timeout_s`.
+        RequestError: not reachable, broken off, of more than `largest` bytes, or not over after
+            `timeout_s`.
     """
     method = "GET" if payload is None else "POST"
     exchange = await Exchange.open(method, url, payload, headers or {}, timeout_s)
     try:
         status = await exchange.status()
-        body = await exchange.rest(LARGEST_BODY + 1)
+        body = await exchange.rest(largest + 1)
     finally:
         exchange.close()
-    if len(body) > LARGEST_BODY:
-        raise RequestError(f"the answer of {url} is larger than {LARGEST_BODY >> 20} MiB")
+    if len(body) > largest:
+        raise RequestError(f"the answer of {url} is larger than {largest >> 20} MiB")
     return Reply(status, body, exchange.software)
 
 

@@ -18,6 +18,8 @@ from runners.endpoint.url import Url
 
 LOOK_S = 10.0
 """Limit for one question."""
+LARGEST_PAGE = 8 * 2**20
+"""Bytes; a dozen pages are asked for at a time."""
 MOST_MODELS = 10_000
 LONGEST_VERSION = 80
 LONGEST_NAME = 300
@@ -141,7 +143,7 @@ def _is_name(name: object, secret: str) -> TypeGuard[str]:
 
 async def _ask(address: str, headers: Mapping[str, str]) -> Reply | RequestError:
     try:
-        return await fetch(address, timeout_s=LOOK_S, headers=headers)
+        return await fetch(address, timeout_s=LOOK_S, headers=headers, largest=LARGEST_PAGE)
     except RequestError as error:
         return error
 

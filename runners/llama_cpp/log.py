@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runners.base.failure import lines_of
 from runners.base.process import log_tail
 
 LONGEST_REMARK = 300
@@ -65,7 +65,7 @@ def read_drafts(log: Path) -> DraftLog:
     totals: tuple[int, int] | None = None
     complaints: dict[str, None] = {}
     limit = None
-    for line in _lines(log):
+    for line in lines_of(log):
         if match := _ACCEPTANCE.search(line):
             accepted, drafted = totals or (0, 0)
             totals = accepted + int(match[1]), drafted + int(match[2])
@@ -77,12 +77,3 @@ def read_drafts(log: Path) -> DraftLog:
         if (match := _WARNING.match(line)) and _ABOUT_DRAFTS.search(match[1]):
             complaints.setdefault(" ".join(match[1].split())[:LONGEST_REMARK])
     return DraftLog(totals, tuple(complaints), limit)
-
-
-def _lines(log: Path) -> Iterator[str]:
-    try:
-        with log.open("rb") as file:
-            while line := file.readline(1 << 16):
-                yield line.decode(errors="replace").rstrip()
-    except OSError:
-        return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runners.base.failure import lines_of
 from runners.base.process import log_tail
 
 LONGEST = 300
@@ -45,7 +45,7 @@ class Child:
 def child_of(log: Path) -> Child | None:
     """The llama-server that was started last; None where the log names none."""
     found = None
-    for line in _lines(log):
+    for line in lines_of(log):
         if (match := _STARTED.search(line)) is not None:
             found = match[1] or match[2]
     words = (found or "").replace('\\"', '"').split()
@@ -63,12 +63,12 @@ def child_of(log: Path) -> Child | None:
 
 def listens_on(log: Path, port: int) -> bool:
     """Whether the server says that the port is its own."""
-    return any((m := _LISTENING.search(line)) and int(m[1]) == port for line in _lines(log))
+    return any((m := _LISTENING.search(line)) and int(m[1]) == port for line in lines_of(log))
 
 
 def answers_in(log: Path) -> int:
     """Answers that llama-server has logged."""
-    return sum(_DONE in line for line in _lines(log))
+    return sum(_DONE in line for line in lines_of(log))
 
 
 def why(log: Path) -> str | None:
@@ -84,7 +84,7 @@ def remark_of(log: Path) -> str | None:
     """What llama-server says against drafting, in its own words."""
     said = dict.fromkeys(
         " ".join(line.split())
-        for line in _lines(log)
+        for line in lines_of(log)
         if "level=" not in line and _NO_DRAFTS.match(line)
     )
     return "; ".join(said)[:LONGEST] or None
@@ -93,12 +93,3 @@ def remark_of(log: Path) -> str | None:
 def _after(flag: str, words: list[str]) -> str | None:
     at = words.index(flag) + 1 if flag in words else len(words)
     return words[at] if at < len(words) else None
-
-
-def _lines(log: Path) -> Iterator[str]:
-    try:
-        with log.open("rb") as file:
-            while line := file.readline(1 << 16):
-                yield line.decode(errors="replace").rstrip()
-    except OSError:
-        return

@@ -154,6 +154,11 @@ async def test_what_it_says_goes_into_reports() -> None:
     assert found.speculation.isprintable()
 
 
+async def test_a_page_without_end_is_none() -> None:
+    found = await look({"/v1/models": MODELS, "/api/version": '{"version": "' + "x" * 2**23})
+    assert found.words == "OpenAI-compatible"
+
+
 async def test_a_version_that_is_the_key_is_not_repeated() -> None:
     pages = {"/v1/models": MODELS, "/api/version": {"version": "sk-hunter2"}}
     async with serving(pages) as address:
