@@ -14,6 +14,7 @@ from harness.analysis.side_by_side import (
     other_prompts,
     side_by_side,
 )
+from harness.analysis.step_costs import cost_fits, step_costs
 from harness.analysis.summary import summarise
 from harness.analysis.trial import TrialSummary
 from harness.analysis.winner import find_winners
@@ -30,6 +31,7 @@ from harness.report.facts import (
 )
 from harness.report.headlines import headlines
 from harness.report.side_by_side import explanation, prompt_warnings, side_remarks, side_table
+from harness.report.step_costs import StepCostSection, step_cost_section
 from harness.report.tables import (
     Table,
     detail_table,
@@ -73,6 +75,7 @@ class Report:
     remarks: tuple[str, ...]
     """What the table could not say, and why."""
     side_by_side: SideSection
+    step_costs: StepCostSection
     synthetic: Table
     details: Table
     failures: Table
@@ -157,6 +160,7 @@ def build_report(run: RunData) -> Report:
     rows = summarise(run)
     contests = find_winners(run, rows)
     groups = side_by_side(run, rows)
+    costs = step_costs(run, rows)
     manifest = run.manifest
     return Report(
         title=manifest.suite.name,
@@ -169,6 +173,7 @@ def build_report(run: RunData) -> Report:
         side_by_side=SideSection(
             groups, side_table(groups), explanation(groups), side_remarks(groups)
         ),
+        step_costs=step_cost_section(costs, cost_fits(costs), rows),
         synthetic=synthetic_table(rows),
         details=detail_table(rows),
         failures=failure_table(rows),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report import escape
+from harness.report import escape, step_costs
 from harness.report.content import SYNTHETIC, Report
 from harness.report.figures import Figure
 from harness.report.side_by_side import HEADING, MEANINGS
@@ -39,6 +39,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         synthetic=SYNTHETIC,
         side_by_side=HEADING,
         meanings=MEANINGS,
+        step_costs=step_costs,
         policy=POLICY,
         # Both are this project's own: a style sheet beside this file, and matplotlib's drawings.
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704

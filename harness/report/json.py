@@ -7,6 +7,7 @@ import json
 from pydantic import TypeAdapter
 
 from harness.analysis.side_by_side import SideRow
+from harness.analysis.step_costs import StepCost
 from harness.analysis.trial import TrialSummary
 from harness.report.content import Report
 
@@ -16,7 +17,7 @@ def render(report: Report) -> str:
 
     Its `side_by_side` says how the trial stands beside the same setting of the suite's first
     runner (`ratio`, `text` and `prompts` are null for that one itself), and is null where no other
-    runner has the setting.
+    runner has the setting. Its `step_cost` is null where it does not speculate, or does not tell.
     """
     trials = TypeAdapter(TrialSummary)
     sides = TypeAdapter(SideRow)
@@ -25,9 +26,17 @@ def render(report: Report) -> str:
         for group in report.side_by_side.groups
         for row in group.rows
     }
+    steps = TypeAdapter(StepCost)
+    costed = {
+        (cost.row.arm.id, cost.row.workload, cost.row.max_tokens): cost
+        for cost in report.step_costs.costs
+    }
     rows = []
     for trial in report.rows:
         side = beside.get((trial.arm.id, trial.workload, trial.max_tokens))
         told = None if side is None else sides.dump_python(side, mode="json", exclude={"trial"})
-        rows.append({**trials.dump_python(trial, mode="json"), "side_by_side": told})
+        cost = costed.get((trial.arm.id, trial.workload, trial.max_tokens))
+        step = None if cost is None else steps.dump_python(cost, mode="json", exclude={"row"})
+        row = trials.dump_python(trial, mode="json")
+        rows.append({**row, "side_by_side": told, "step_cost": step})
     return json.dumps(rows, indent=2, ensure_ascii=False)

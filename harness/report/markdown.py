@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.report import escape
+from harness.report import escape, step_costs
 from harness.report.content import SYNTHETIC, Report
 from harness.report.facts import Fact, FactGroup
 from harness.report.figures import Figure
@@ -29,16 +29,10 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         yield _list(report.remarks)
     for figure in figures:
         yield f"![{escape.markdown(figure.title)}](figures/{figure.name}.svg)"
-    if report.side_by_side.groups:
-        yield f"## {HEADING}"
-        yield escape.markdown(f"{report.side_by_side.explanation} {MEANINGS}")
-        yield _table(report.side_by_side.table)
-        if report.side_by_side.remarks:
-            yield _list(report.side_by_side.remarks)
-    if report.synthetic.rows:
-        yield "## Synthetic acceptance"
-        yield escape.markdown(SYNTHETIC)
-        yield _table(report.synthetic)
+    sides, costs = report.side_by_side, report.step_costs
+    yield from _section(HEADING, f"{sides.explanation} {MEANINGS}", sides.table, sides.remarks)
+    yield from _section("Synthetic acceptance", SYNTHETIC, report.synthetic)
+    yield from _section(step_costs.HEADING, step_costs.MEANING, costs.table, costs.remarks)
     if report.failures.rows:
         yield "## Failures"
         yield _table(report.failures)
@@ -59,6 +53,19 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         yield escape.markdown_fence(command.command)
     yield from _group(FactGroup("Files", report.files), "##")
     yield from _group(FactGroup("Words", report.legend), "##")
+
+
+def _section(
+    heading: str, meaning: str, table: Table, remarks: Sequence[str] = ()
+) -> Iterator[str]:
+    """A table with what it means; nothing where it has no rows."""
+    if not table.rows:
+        return
+    yield f"## {heading}"
+    yield escape.markdown(meaning)
+    yield _table(table)
+    if remarks:
+        yield _list(remarks)
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -95,6 +95,8 @@ def print_summary(report: Report, console: Console) -> None:
         _print(console, MEANINGS, style="dim")
     for remark in report.side_by_side.remarks:
         _print(console, remark, style="dim")
+    for remark in report.step_costs.remarks:
+        _print(console, remark, style="dim")
     if report.synthetic.rows:
         _print(console, SYNTHETIC, style="dim")
     for remark in report.remarks:
