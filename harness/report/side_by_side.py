@@ -104,6 +104,8 @@ def side_table(groups: Sequence[SideBySide]) -> Table:
     launched = [row for group in groups for row in group.rows if not row.trial.arm.as_served]
     if len({row.weights for row in launched}) < 2:
         unwanted.append(WEIGHTS)
+    if not launched:
+        unwanted.append(START_UP)
     return table.without(unwanted)
 
 

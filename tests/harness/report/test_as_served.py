@@ -148,6 +148,14 @@ def test_the_first_runner_may_be_the_server() -> None:
     assert "6 of 6 answers are identical" in report.side_by_side.remarks[0]
 
 
+def test_servers_alone_have_no_start_up() -> None:
+    first = SERVED.model_copy(update={"counterpart": None})
+    second = OTHER.model_copy(update={"counterpart": first.id})
+    table = build_report(run_of([first, second], [*served(), *served(OTHER)])).side_by_side.table
+    assert len(table.rows) == 2
+    assert not {"start-up", "weights"} & {column.heading for column in table.columns}
+
+
 def test_the_same_model_is_one_note_for_those_of_which_it_is_equally_sure() -> None:
     third = OTHER.model_copy(update={"id": "c", "runner": "c", "baseline": "c"})
     arms = [PLAIN, SERVED, OTHER, third]
