@@ -118,7 +118,7 @@ def _weights(inspection: Inspection) -> Table:
 def _reading(inspection: Inspection) -> list[Cells]:
     facts = inspection.facts
     rows: list[Cells] = [("active", f"{facts.active_bytes:,} bytes of weights read per token")]
-    rows += [("left out", f"{size(left.bytes)}: {left.reason}") for left in inspection.unread]
+    rows += [("left out", f"{size(left.bytes)} of {left.reason}") for left in inspection.unread]
     return rows
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 ALL, NOTHING = Fraction(1), Fraction(0)
 
-LOOKED_UP = "looked up: a token reads one row of the table"
+LOOKED_UP = "tables: a token reads one row"
 MTP_UNUSED = "MTP layers: read only when they draft"
 OTHER_SENSE = "parts for images or sound: not read for text"
 
