@@ -78,9 +78,7 @@ GUISES: dict[str, Guise] = {
     "tensorrt-llm-old": Guise(True, TOTAL | {COUNTS, COUNTERS, STEPS}, {**WRITTEN, "steps": 11}),
     "tgi": Guise(True, TOTAL | {COUNTS, COUNTERS}, WRITTEN),
     "vllm": Guise(False, TOTAL | {COUNTS, IDS, STEPS}, {"output_tokens": 24, "steps": 24}),
-    "vllm-mtp": Guise(
-        True, TOTAL | {COUNTS, IDS, COUNTERS, POSITIONS}, {"output_tokens": 24}
-    ),
+    "vllm-mtp": Guise(True, TOTAL | {COUNTS, IDS, COUNTERS, POSITIONS}, {"output_tokens": 24}),
     "vllm-mtp-told": Guise(
         True,
         TOTAL | SPEC | {COUNTS, IDS, COUNTERS, POSITIONS},
