@@ -198,8 +198,8 @@ def _bytes(data: Published) -> Iterable[str]:
     yield "## Bytes, rebuilt from the architecture"
     yield (
         "Counted from layer shapes and the sizes of ggml's types, by a count that shares no code "
-        "with the one that reads model files (`benchmarks/model_bytes.py`). A test writes headers of "
-        "these architectures and finds that both counts are the same to the byte."
+        "with the one that reads model files (`benchmarks/model_bytes.py`). A test writes headers "
+        "of these architectures and finds that both counts are the same to the byte."
     )
     yield _table(
         "model|published GB|which is|rebuilt GB|error|read by a token, GB",

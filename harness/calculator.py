@@ -9,10 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.bandwidths import BandwidthsError, Memory, Source, memory_of
 from harness.cache_size import cache_size
-from harness.machine.bandwidth import BandwidthError, measure_read_bandwidth
-from harness.machine.cards import UnknownCardError, find_card
-from harness.machine.fingerprint import Machine, read_machine
 from harness.models.read import Anatomy, read_anatomy
 from harness.theory.acceptance import geometric_rates, tau_of_rates
 from harness.theory.ceiling import Reads, speculative_ceiling
@@ -54,20 +52,6 @@ class Question:
     """Of each row more, in plain steps."""
     draft_cost: float | None = None
     """Of each draft token, in plain steps."""
-
-
-class Source(BaseModel):
-    """One bandwidth that is known for the hardware."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    hardware: str
-    kind: str
-    """'measured', 'nominal' or 'given'."""
-    bytes_per_s: float
-    origin: str | None = None
-    """Where the figure comes from."""
-    used: bool = False
 
 
 class Row(BaseModel):
@@ -132,17 +116,18 @@ def answer(question: Question) -> Answer:
     target = _target(question)
     drafter = None if question.draft_model is None else read_anatomy(question.draft_model)
     draft_bytes, notes = _draft_bytes(question, target, drafter)
-    sources, cache_bytes, memory_bytes = _sources(question)
-    bandwidth = next(source.bytes_per_s for source in sources if source.used)
-
     active = _active(question, target)
     if max(question.depths) and target is None:
         raise CalculatorError("--depth needs a model file: its header tells the KV bytes per token")
+    try:
+        memory = memory_of(question.hardware, question.bandwidth)
+    except BandwidthsError as error:
+        raise CalculatorError(str(error)) from error
     rows: list[Row] = []
     for depth in question.depths:
         reads = _reads(question, target, drafter, draft_bytes, depth)
-        rows += _rows(question, reads, bandwidth, depth, taus)
-    notes += _warnings(question, active, target, cache_bytes, memory_bytes)
+        rows += _rows(question, reads, memory.used.bytes_per_s, depth, taus)
+    notes += _warnings(question, active, target, memory)
     return Answer(
         model=None if question.model is None else question.model.name,
         active_bytes=active,
@@ -151,7 +136,7 @@ def answer(question: Question) -> Answer:
         draft_bytes=draft_bytes,
         verify_cost=question.verify_cost or 0,
         draft_cost=question.draft_cost or 0,
-        bandwidths=sources,
+        bandwidths=memory.sources,
         rows=tuple(rows),
         notes=tuple(notes),
     )
@@ -279,80 +264,6 @@ def _drafter_bytes(target: Anatomy | None, drafter: Anatomy | None) -> float | N
     return drafter.file.facts.active_bytes + output
 
 
-def _sources(question: Question) -> tuple[tuple[Source, ...], int | None, float | None]:
-    """Known bandwidths; the last cache and the memory of what is used, where they are known."""
-    found: list[Source] = []
-    memory: float | None = None
-    if question.hardware is not None:
-        try:
-            card = find_card(question.hardware)
-        except UnknownCardError as error:
-            raise CalculatorError(f"--hardware: {error}") from error
-        memory = card.memory_bytes
-        found.append(
-            Source(
-                hardware=card.name,
-                kind="nominal",
-                bytes_per_s=card.bytes_per_s,
-                origin=card.source,
-                used=question.bandwidth is None,
-            )
-        )
-    if question.bandwidth is not None:
-        if not 0 < question.bandwidth < float("inf"):
-            raise CalculatorError(f"--bandwidth: it is above 0, not {question.bandwidth}")
-        name = found[0].hardware if found else "as given"
-        given = Source(
-            hardware=name,
-            kind="given",
-            bytes_per_s=question.bandwidth,
-            origin="--bandwidth",
-            used=True,
-        )
-        return (given, *found), None, memory
-    if found:
-        return tuple(found), None, memory
-    return _sources_here(read_machine())
-
-
-def _sources_here(machine: Machine) -> tuple[tuple[Source, ...], int | None, float | None]:
-    """This machine's: nominal ones of its GPUs, and the measured one of the processor."""
-    gpus = [
-        Source(
-            hardware=gpu.name,
-            kind="nominal",
-            bytes_per_s=gpu.bandwidth_bytes_per_s,
-            origin=gpu.bandwidth_source,
-        )
-        for gpu in machine.gpus
-        if gpu.bandwidth_bytes_per_s
-    ]
-    fastest = max(gpus, key=lambda gpu: gpu.bytes_per_s, default=None)
-    try:
-        measured = measure_read_bandwidth()
-    except BandwidthError as error:
-        if fastest is None:
-            raise CalculatorError(f"{error}; give one with --bandwidth or --hardware") from error
-        processor = []
-    else:
-        origin = f"read by {measured.threads} threads, best of {len(measured.readings)}"
-        processor = [
-            Source(
-                hardware=machine.cpu,
-                kind="measured",
-                bytes_per_s=measured.bytes_per_s,
-                origin=origin,
-                used=fastest is None,
-            )
-        ]
-    marked = [gpu.model_copy(update={"used": gpu is fastest}) for gpu in gpus]
-    memory = machine.memory_bytes
-    if fastest is not None:
-        memory = next(g.memory_bytes for g in machine.gpus if g.name == fastest.hardware) or memory
-    cache = machine.last_level_cache_bytes if fastest is None else None
-    return (*marked, *processor), cache, memory
-
-
 def _rows(
     question: Question, reads: Reads, bandwidth: float, depth: int, taus: dict[int, float]
 ) -> list[Row]:
@@ -392,8 +303,7 @@ def _warnings(
     question: Question,
     active: float,
     target: Anatomy | None,
-    cache_bytes: int | None,
-    memory_bytes: float | None,
+    memory: Memory,
 ) -> Sequence[str]:
     notes: list[str] = []
     if target is not None and not target.is_known:
@@ -403,15 +313,15 @@ def _warnings(
         )
     if target is not None and max(question.depths) and target.parts.cache() is None:
         notes.append("the header does not tell what the KV cache holds: no depth is counted")
-    if cache_bytes is not None and active <= cache_bytes:
+    if memory.cache_bytes is not None and active <= memory.cache_bytes:
         notes.append(
-            f"what a token reads fits the last cache ({cache_bytes / 2**20:.0f} MiB): decoding "
-            "can be faster than this"
+            f"what a token reads fits the last cache ({memory.cache_bytes / 2**20:.0f} MiB): "
+            "decoding can be faster than this"
         )
     held = active if target is None else float(target.file.facts.tensor_bytes)
-    if memory_bytes is not None and held > memory_bytes:
+    if memory.total_bytes is not None and held > memory.total_bytes:
         notes.append(
-            f"{held / 1e9:.1f} GB of weights do not fit in {memory_bytes / 1e9:.1f} GB of memory: "
-            "what does not fit is read over a slower bus"
+            f"{held / 1e9:.1f} GB of weights do not fit in {memory.total_bytes / 1e9:.1f} GB of "
+            "memory: what does not fit is read over a slower bus"
         )
     return notes

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness import calculator
+from harness import bandwidths
 from harness.calculator import Answer, CalculatorError, Drafting, Question, answer
 from harness.calculator_plot import save_plot
 from harness.calculator_view import render
@@ -49,8 +49,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         last_level_cache_bytes=1 << 20,
         memory_bytes=8 << 30,
     )
-    monkeypatch.setattr(calculator, "read_machine", lambda: here)
-    monkeypatch.setattr(calculator, "measure_read_bandwidth", lambda: BANDWIDTH)
+    monkeypatch.setattr(bandwidths, "read_machine", lambda: here)
+    monkeypatch.setattr(bandwidths, "measure_read_bandwidth", lambda: BANDWIDTH)
     return here
 
 
@@ -108,12 +108,25 @@ def test_a_gpu_goes_before_the_processor_and_both_are_shown(
 ) -> None:
     gpu = Gpu(name="G", memory_bytes=1 << 30, bandwidth_bytes_per_s=500e9, bandwidth_source="NVML")
     with_gpu = machine.model_copy(update={"gpus": (gpu,)})
-    monkeypatch.setattr(calculator, "read_machine", lambda: with_gpu)
+    monkeypatch.setattr(bandwidths, "read_machine", lambda: with_gpu)
     found = answer(Question(read_bytes=5e9))
     assert found.rows[0].tokens_per_s == pytest.approx(100)
     kinds = [(s.kind, s.hardware, s.used) for s in found.bandwidths]
     assert kinds == [("nominal", "G", True), ("measured", "A processor", False)]
     assert any("do not fit" in note for note in found.notes)
+
+
+def test_of_several_gpus_the_fastest_counts(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = (
+        Gpu(name="G", memory_bytes=24 << 30, bandwidth_bytes_per_s=rate) for rate in (5e11, 1e12)
+    )
+    with_gpus = machine.model_copy(update={"gpus": (slow, fast)})
+    monkeypatch.setattr(bandwidths, "read_machine", lambda: with_gpus)
+    found = answer(Question(read_bytes=5e9))
+    assert [source.used for source in found.bandwidths] == [False, True, False]
+    assert found.rows[0].tokens_per_s == pytest.approx(200)
 
 
 def test_a_memory_that_cannot_be_measured_is_said(
@@ -122,7 +135,7 @@ def test_a_memory_that_cannot_be_measured_is_said(
     def fails() -> Bandwidth:
         raise BandwidthError("too little free memory")
 
-    monkeypatch.setattr(calculator, "measure_read_bandwidth", fails)
+    monkeypatch.setattr(bandwidths, "measure_read_bandwidth", fails)
     with pytest.raises(CalculatorError, match=r"too little free memory; give one with --bandwidth"):
         answer(Question(read_bytes=1e9))
 
