@@ -89,10 +89,9 @@ def sentence(cost: StepCost) -> str:
     step = f"a step of {numbers.length(cost.rows)} rows takes {takes} plain steps"
     if interval is not None and interval.high < 1:
         return f"loses: {step}, so τ must exceed {takes}; it is {tau}"
-    yields = f"{step} and yields {tau} tokens"
     if interval is not None and interval.low > 1:
-        return f"pays: {yields}"
-    return f"not proven either way: {yields}"
+        return f"pays: {step} and yields {tau} tokens"
+    return "not proven either way"
 
 
 def _plain_of(fit: CostFit) -> tuple[str, str, int]:
