@@ -75,15 +75,15 @@ def ceiling(  # noqa: PLR0917 - typer reads the options off the parameters
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from harness.calculator import (  # noqa: PLC0415
+    from harness.calculator.calculator import (  # noqa: PLC0415
         Drafting,
         Question,
         answer,
         parse_drafting,
     )
-    from harness.calculator_plot import check_plot, save_plot  # noqa: PLC0415
-    from harness.calculator_view import render  # noqa: PLC0415
-    from harness.quantities import parse_bandwidth, parse_shares, parse_size  # noqa: PLC0415
+    from harness.calculator.plot import check_plot, save_plot  # noqa: PLC0415
+    from harness.calculator.quantities import parse_bandwidth, parse_shares, parse_size  # noqa: PLC0415
+    from harness.calculator.view import render  # noqa: PLC0415
     from harness.suite_values import parse_numbers  # noqa: PLC0415
 
     with reported():
@@ -113,7 +113,7 @@ def ceiling(  # noqa: PLR0917 - typer reads the options off the parameters
 
 
 def _value(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
-    from harness.calculator import CalculatorError  # noqa: PLC0415
+    from harness.calculator.calculator import CalculatorError  # noqa: PLC0415
 
     try:
         return None if text is None else parse(text)

@@ -19,8 +19,8 @@ def doctor(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from harness.doctor import examine, runners_here  # noqa: PLC0415
-    from harness.doctor_view import render  # noqa: PLC0415
+    from harness.doctor.doctor import examine, runners_here  # noqa: PLC0415
+    from harness.doctor.view import render  # noqa: PLC0415
 
     with reported():
         diagnosis = examine(runners_here())

@@ -37,7 +37,7 @@ def hear_runners() -> None:
 def reported() -> Iterator[None]:
     """Exit with a message instead of a traceback for every error that is the input's fault."""
     # Imported when a command runs, not when its help is shown.
-    from harness.calculator import CalculatorError  # noqa: PLC0415
+    from harness.calculator.calculator import CalculatorError  # noqa: PLC0415
     from harness.models.errors import ModelFileError  # noqa: PLC0415
     from harness.run_folder import DiskError, RunFolderError  # noqa: PLC0415
     from harness.suite import SuiteError  # noqa: PLC0415

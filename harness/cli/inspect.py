@@ -66,7 +66,7 @@ def inspect(  # noqa: PLR0917 - typer reads the options off the parameters
 
       bench inspect model.gguf --draft-model small.gguf --json
     """
-    from harness.inspection import inspect as inspected  # noqa: PLC0415
+    from harness.inspection.inspection import inspect as inspected  # noqa: PLC0415
 
     with reported():
         inspection = inspected(
@@ -81,6 +81,6 @@ def inspect(  # noqa: PLR0917 - typer reads the options off the parameters
         else:
             from rich.console import Console  # noqa: PLC0415
 
-            from harness.inspection_view import render  # noqa: PLC0415
+            from harness.inspection.view import render  # noqa: PLC0415
 
             Console().print(render(inspection))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.calculator import Answer, CalculatorError, Drafting, Row
+from harness.calculator.calculator import Answer, CalculatorError, Drafting, Row
 from harness.report.escape import figure
 
 ENDINGS = (".svg", ".png", ".pdf")

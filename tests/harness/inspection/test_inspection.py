@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.defaults import demo_model
-from harness.inspection import Inspection, inspect
+from harness.inspection.inspection import Inspection, inspect
+from harness.inspection.room import Memory
 from harness.models.errors import ModelFileError
-from harness.room import Memory
 from tests.harness.models import folders
 from tests.harness.models.gguf_files import dense, heads_alone, total, with_mtp, write
 from tests.harness.models.hand_made import VOCABULARY, WIDTH, Drawn, models
@@ -304,7 +304,7 @@ def test_a_file_of_44_gb_takes_little_memory(tmp_path: Path) -> None:
     path = sparse(tmp_path / "m.gguf")
     assert path.stat().st_size > 40e9
     program = (
-        "import resource, sys, pathlib; from harness.inspection import inspect;"
+        "import resource, sys, pathlib; from harness.inspection.inspection import inspect;"
         "found = inspect(pathlib.Path(sys.argv[1]));"
         "print(found.facts.active_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from harness.inspection.room import memories_here, of_gpus, room_in
 from harness.machine.gpu import Gpu
-from harness.room import memories_here, of_gpus, room_in
 
 
 def gpu(name: str, size: int | None) -> Gpu:

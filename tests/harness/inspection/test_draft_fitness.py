@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.draft_fitness import DraftFitness, draft_fitness
+from harness.inspection.draft_fitness import DraftFitness, draft_fitness
 from harness.models.read import read_model_file
 from tests.harness.models.gguf_files import dense, heads_alone, with_mtp, write
 from tests.models.export import Family

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.bandwidths import BandwidthsError, Memory, Source, memory_of
-from harness.cache_size import cache_size
+from harness.calculator.bandwidths import BandwidthsError, Memory, Source, memory_of
+from harness.inspection.cache_size import cache_size
 from harness.models.read import Anatomy, read_anatomy
 from harness.theory.acceptance import geometric_rates, tau_of_rates
 from harness.theory.ceiling import Reads, speculative_ceiling

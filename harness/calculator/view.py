@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.bandwidths import Source
-from harness.calculator import Answer, Drafting, Row
+from harness.calculator.bandwidths import Source
+from harness.calculator.calculator import Answer, Drafting, Row
 from harness.report.escape import clean
 
 DECODING_ONLY = (

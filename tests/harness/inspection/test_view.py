@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.inspection import inspect
-from harness.inspection_view import render
-from harness.room import Memory
+from harness.inspection.inspection import inspect
+from harness.inspection.room import Memory
+from harness.inspection.view import render
 from tests.harness.models.gguf_files import dense, write
 from tests.models.export import Family
 

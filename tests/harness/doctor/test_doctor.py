@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 from rich.console import Console
 
-from harness import doctor
-from harness.doctor import Diagnosis, examine
-from harness.doctor_view import render
+from harness.doctor import doctor
+from harness.doctor.doctor import Diagnosis, examine
+from harness.doctor.view import render
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
 from runners.base.contract import Found, Missing, Runner

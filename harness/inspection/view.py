@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.cache_size import CacheSize
-from harness.inspection import InspectedDraft, Inspection
+from harness.inspection.cache_size import CacheSize
+from harness.inspection.inspection import InspectedDraft, Inspection
+from harness.inspection.room import Room
 from harness.models.errors import printable
 from harness.models.facts import ModelFacts
 from harness.report.numbers import UNKNOWN, counted, size
-from harness.room import Room
 
 Cells = tuple[str, ...]
 

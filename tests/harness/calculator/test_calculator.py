@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness import bandwidths
-from harness.calculator import Answer, CalculatorError, Drafting, Question, answer
-from harness.calculator_plot import save_plot
-from harness.calculator_view import render
+from harness.calculator import bandwidths
+from harness.calculator.calculator import Answer, CalculatorError, Drafting, Question, answer
+from harness.calculator.plot import save_plot
+from harness.calculator.view import render
 from harness.machine.bandwidth import Bandwidth, BandwidthError
 from harness.machine.fingerprint import Gpu, Machine
 from harness.theory.acceptance import expected_tau

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.cache_size import CacheSize, cache_size
 from harness.compatibility import GGUF
-from harness.draft_fitness import DraftFitness, draft_fitness
+from harness.inspection.cache_size import CacheSize, cache_size
+from harness.inspection.draft_fitness import DraftFitness, draft_fitness
+from harness.inspection.room import Memory, Room, memories_here, room_in
 from harness.models.architectures import OWN_CACHE
 from harness.models.cache import CacheKind
 from harness.models.facts import ModelFacts
 from harness.models.read import Anatomy, files_of, read_anatomy
 from harness.models.weights import Role, Weight
-from harness.room import Memory, Room, memories_here, room_in
 
 DEFAULT_CONTEXT = 4096
 """Tokens; less where the model was trained on less."""

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.doctor import Diagnosis, RunnerState
+from harness.doctor.doctor import Diagnosis, RunnerState
 from harness.machine.bandwidth import Bandwidth
 from harness.machine.fingerprint import Gpu, Machine
 from runners.base.support import MethodSupport
