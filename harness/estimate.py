@@ -55,7 +55,9 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
     models = {arm.model: plan.shelf.file(str(arm.model)).facts for arm in plan.measured}
     gpu = [g.bandwidth_bytes_per_s for g in read_machine().gpus if g.bandwidth_bytes_per_s]
     try:
-        bandwidth = max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
+        bandwidth = (
+            plan.suite.bandwidth or max(gpu, default=0.0) or measure_read_bandwidth().bytes_per_s
+        )
     except BandwidthError as error:
         return Estimate(None, str(error))
     starting = {name: _starting_s(runners[name]) for name in {a.runner for a in plan.measured}}

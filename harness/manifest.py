@@ -51,7 +51,8 @@ def make_manifest(
     models = read_models(plan, runners, tell)
     machine = read_machine()
     # No ceiling is made of a server whose files, and whose machine, are not known.
-    if measure and not all(arm.as_served for arm in plan.arms):
+    given = plan.suite.bandwidth is not None
+    if measure and not given and not all(arm.as_served for arm in plan.arms):
         tell("measuring memory bandwidth")
         try:
             machine = machine.model_copy(update={"bandwidth": measure_read_bandwidth()})

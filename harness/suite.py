@@ -21,6 +21,7 @@ from pydantic import (
 from harness.packagings import TAGS, ModelSetting, Packagings
 from harness.suite_values import (
     argument,
+    bandwidth,
     check_url,
     is_url,
     known_method,
@@ -65,6 +66,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 RunnerNames = Annotated[tuple[str, ...], BeforeValidator(named_once)]
 BuildName = Annotated[str, Field(pattern=NAME)]
 Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
+MemoryBandwidth = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(bandwidth)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(prompt_count)]
 
 
@@ -156,6 +158,9 @@ class Suite(_Strict):
     seed: int = Field(default=1, ge=0, lt=2**31)
     args: Arguments = {}
     arm: tuple[ArmSpec, ...] = ()
+    bandwidth: MemoryBandwidth | None = None
+    """Of the memory that the weights are read from, in bytes per second, in place of what is
+    measured or published: ceilings stand on it."""
     request_timeout_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     start_timeout_s: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     keep_text: bool = True

@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TypeVar
 
+from harness.quantities import parse_bandwidth
 from runners.base.speculation import AS_SERVED, METHODS, SyntheticAcceptance, parts_of
 from runners.base.spelling import known_names
 
@@ -53,6 +54,17 @@ def _once(value: object) -> object:
         return tuple(dict.fromkeys(value))
     except TypeError:  # a list in the list, which pydantic then refuses
         return tuple(value)
+
+
+def bandwidth(value: object) -> object:
+    """A text such as '1008GB/s' as bytes per second; anything else as it is.
+
+    Raises:
+        ValueError: a text that is no bandwidth, or a switch.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is no bandwidth such as 960GB/s")
+    return parse_bandwidth(value) if isinstance(value, str) else value
 
 
 def listed(value: object) -> object:

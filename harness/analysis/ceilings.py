@@ -164,6 +164,8 @@ def _kv_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
 def _bandwidth(manifest: Manifest, arm: Arm) -> float:
     """Bytes a second of the memory that holds the weights."""
     machine = manifest.machine
+    if manifest.suite.bandwidth is not None:
+        return manifest.suite.bandwidth
     if _on_gpu(manifest, arm):
         if len(machine.gpus) > 1:
             raise _UnknownError("it is not known how the weights are spread over the GPUs")
@@ -174,6 +176,26 @@ def _bandwidth(manifest: Manifest, arm: Arm) -> float:
     if machine.bandwidth is None:
         raise _UnknownError("memory bandwidth not measured")
     return machine.bandwidth.bytes_per_s
+
+
+def bandwidth_words(manifest: Manifest, arm: Arm) -> str | None:
+    """Which bandwidth the arm's ceiling stands on, without its figure; None: it has none."""
+    try:
+        _bandwidth(manifest, arm)
+        if manifest.suite.bandwidth is not None:
+            return "as it was given"
+        on_gpu = _on_gpu(manifest, arm)
+    except _UnknownError:
+        return None
+    return "the GPU's nominal one" if on_gpu else "as it was measured"
+
+
+def bandwidth_of(manifest: Manifest, arm: Arm) -> float | None:
+    """Bytes a second that the arm's ceiling stands on; None: not known."""
+    try:
+        return _bandwidth(manifest, arm)
+    except _UnknownError:
+        return None
 
 
 def fits_cache(manifest: Manifest, arm: Arm) -> bool:

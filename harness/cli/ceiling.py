@@ -82,8 +82,8 @@ def ceiling(  # noqa: PLR0917 - typer reads the options off the parameters
         parse_drafting,
     )
     from harness.calculator.plot import check_plot, save_plot  # noqa: PLC0415
-    from harness.calculator.quantities import parse_bandwidth, parse_shares, parse_size  # noqa: PLC0415
     from harness.calculator.view import render  # noqa: PLC0415
+    from harness.quantities import parse_bandwidth, parse_shares, parse_size  # noqa: PLC0415
     from harness.suite_values import parse_numbers  # noqa: PLC0415
 
     with reported():

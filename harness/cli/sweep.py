@@ -215,6 +215,15 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="N", help="Of the shuffling, and of sampling. Default: 1.", rich_help_panel=HOW
         ),
     ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE/s",
+            help="Of the memory that the weights are read from, as in 960GB/s: what ceilings stand "
+            "on. Default: the GPU's nominal one, else the processor's is measured.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     request_timeout: Annotated[
         float | None,
         typer.Option(
@@ -305,6 +314,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "repeats": repeats,
         "temperature": temperature,
         "seed": seed,
+        "bandwidth": bandwidth,
         "request_timeout_s": request_timeout,
         "start_timeout_s": start_timeout,
         "keep_text": False if no_text else None,

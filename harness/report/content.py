@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.ceilings import fits_cache
+from harness.analysis.ceilings import bandwidth_of, bandwidth_words, fits_cache
 from harness.analysis.lossless import NEAR_TIE
 from harness.analysis.side_by_side import (
     SideBySide,
@@ -169,7 +169,13 @@ def build_report(run: RunData) -> Report:
         headlines=headlines(contests, compare_runners(run, groups, contests)),
         rows=rows,
         table=main_table(rows),
-        remarks=(*_missing(run), *_as_served(run), *_remarks(rows), *_cached(run)),
+        remarks=(
+            *_missing(run),
+            *_as_served(run),
+            *_remarks(rows),
+            *_bandwidths(run, rows),
+            *_cached(run),
+        ),
         side_by_side=SideSection(
             groups, side_table(groups), explanation(groups), side_remarks(groups)
         ),
@@ -259,6 +265,20 @@ def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
         *(f"No ceiling for {_rows(count)}: {reason}." for reason, count in ceilings.items()),
         *(f"Not compared with plain, {_rows(n)}: {reason}." for reason, n in lossless.items()),
         *(f"Differences not probed, {_rows(n)}: {reason}." for reason, n in unprobed.items()),
+    )
+
+
+def _bandwidths(run: RunData, rows: Sequence[TrialSummary]) -> tuple[str, ...]:
+    """Which of the bandwidths that are known of a machine the ceilings stand on."""
+    arms = {row.arm.id: row.arm for row in rows if row.ceiling.rate is not None}
+    used = dict.fromkeys(
+        (bandwidth_of(run.manifest, arm), bandwidth_words(run.manifest, arm))
+        for arm in arms.values()
+    )
+    return tuple(
+        f"Ceilings stand on a memory bandwidth of {numbers.bandwidth(value)}, {words}."
+        for value, words in used
+        if value is not None and words is not None
     )
 
 

@@ -420,3 +420,19 @@ def test_runners_that_are_no_table(tmp_path: Path) -> None:
 def test_runner_arg_that_is_none(text: str) -> None:
     with pytest.raises(SuiteError, match="expected NAME=VALUE"):
         gather(None, {"runner": "mock"}, [text])
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("960GB/s", 960e9), (960e9, 960e9), ("1GiB/s", 2**30)]
+)
+def test_a_bandwidth_is_a_text_or_bytes_per_second(given: object, found: float) -> None:
+    suite = make_suite({"bandwidth": given})
+    assert suite.bandwidth == found
+    # As a run that is gone on with reads it back.
+    assert make_suite(suite.model_dump()).bandwidth == found
+
+
+@pytest.mark.parametrize("given", ["960GB", "0GB/s", "-1GB/s", "fast", 0, -3, True, float("nan")])
+def test_what_is_no_bandwidth(given: object) -> None:
+    with pytest.raises(SuiteError, match="--bandwidth"):
+        make_suite({"bandwidth": given})

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.ceilings import Measured, fits_cache, trial_ceiling
+from harness.analysis.ceilings import (
+    Measured,
+    bandwidth_of,
+    bandwidth_words,
+    fits_cache,
+    trial_ceiling,
+)
 from harness.machine.fingerprint import Gpu
 from harness.models.facts import DrafterFacts
 from tests.harness.builders import (
@@ -130,6 +136,15 @@ def test_the_drafts_of_a_chain_are_taken_to_be_free():
 def test_layers_do_not_matter_where_there_is_one_memory():
     arm = make_arm(options=(("n-gpu-layers", 8),))
     assert ceiling(arm, devices=("MTL0: Apple M2",)).rate == ceiling(PLAIN).rate
+
+
+def test_a_bandwidth_that_is_given_goes_before_all_others():
+    manifest = make_manifest([PLAIN], [], bandwidth=50e9)
+    assert bandwidth_of(manifest, PLAIN) == 50e9
+    assert bandwidth_words(manifest, PLAIN) == "as it was given"
+    assert ceiling(PLAIN, bandwidth=50e9).rate == pytest.approx(50e9 / (1e9 + 1e6))
+    measured = make_manifest([PLAIN], [])
+    assert bandwidth_words(measured, PLAIN) == "as it was measured"
 
 
 def test_a_smaller_cache_type_is_counted():

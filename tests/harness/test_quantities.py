@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.calculator.quantities import UNITS, parse_bandwidth, parse_shares, parse_size
+from harness.quantities import UNITS, parse_bandwidth, parse_shares, parse_size
 
 
 @pytest.mark.parametrize(
