@@ -12,6 +12,9 @@ from harness.theory.ceiling import decode_ceiling, verified_active_bytes
 from runners.base.contract import OptionValue
 from runners.base.speculation import PLAIN, parts_of
 
+BLOCK_METHODS = frozenset({"medusa", "dflash", "dspark"})
+"""One pass of the drafter drafts all tokens of a draft."""
+
 PROCESSOR_DEVICES = ("CPU", "BLAS", "AMX")
 """How llama.cpp calls the devices that read the processor's memory."""
 
@@ -101,14 +104,13 @@ def _draft_bytes(manifest: Manifest, arm: Arm, target: ModelFacts, measured: Mea
         return 0  # Nobody tells which drafts came from the lookup, and the ceiling is to be above.
     if arm.draft_model is not None:
         draft = _held(manifest, arm, arm.draft_model, "draft model")
-        if arm.method == "medusa" and arm.draft_tokens and measured.drafted_per_step:
-            # One pass reads all heads, however many tokens it drafts.
-            return draft.active_bytes / measured.drafted_per_step
+        if arm.method in BLOCK_METHODS and measured.drafted_per_step:
+            # One pass reads all of it, however many tokens it drafts.
+            return draft.drafting_bytes(target) / measured.drafted_per_step
         # A file of MTP heads alone is a draft model too.
         if arm.method == "mtp" and draft.mtp_active_bytes:
             return draft.mtp_active_bytes
-        shares = draft.drafter is not None and draft.drafter.shares_output
-        return draft.active_bytes + (target.output_bytes if shares else 0)
+        return draft.drafting_bytes(target)
     if arm.method == "mtp":
         if not target.mtp_active_bytes:
             raise _UnknownError("the model's header does not tell the size of its MTP heads")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.calculator.bandwidths import BandwidthsError, Memory, Source, memory_of
 from harness.inspection.cache_size import cache_size
+from harness.models.cache import CacheKind
+from harness.models.errors import shown
 from harness.models.read import Anatomy, read_anatomy
 from harness.theory.acceptance import geometric_rates, tau_of_rates
 from harness.theory.ceiling import Reads, speculative_ceiling
@@ -82,7 +84,9 @@ class Answer(BaseModel):
     kv_bytes_per_token: float | None
     method: str
     draft_bytes: float
-    """Weights that drafting one token reads."""
+    """Weights that drafting one token reads; a whole draft where `drafts_blocks`."""
+    drafts_blocks: bool = False
+    """The drafter drafts all tokens of a draft in one pass."""
     verify_cost: float
     draft_cost: float
     bandwidths: tuple[Source, ...]
@@ -134,6 +138,7 @@ def answer(question: Question) -> Answer:
         kv_bytes_per_token=None if target is None else target.file.facts.kv_bytes_per_token,
         method=question.drafting.value,
         draft_bytes=draft_bytes,
+        drafts_blocks=_drafts_blocks(drafter),
         verify_cost=question.verify_cost or 0,
         draft_cost=question.draft_cost or 0,
         bandwidths=memory.sources,
@@ -187,7 +192,15 @@ def _target(question: Question) -> Anatomy | None:
         raise CalculatorError(
             "give a model file, or --bytes with what one token reads; one of both"
         )
-    return None if question.model is None else read_anatomy(question.model)
+    if question.model is None:
+        return None
+    target = read_anatomy(question.model)
+    if target.file.facts.drafter is not None or target.file.facts.mtp_only:
+        raise CalculatorError(
+            f"{shown(question.model)} drafts for another model and decodes nothing by itself: give "
+            "it as --draft-model"
+        )
+    return target
 
 
 def _active(question: Question, target: Anatomy | None) -> float:
@@ -207,14 +220,25 @@ def _reads(
 ) -> Reads:
     """What passes and drafts read at one depth."""
     active = _active(question, target)
+    if draft_bytes and question.drafting is Drafting.MTP:
+        draft_bytes += _mtp_kv_bytes(target, drafter, depth)
     if draft_bytes:
         draft_bytes += _kv_bytes(drafter, depth) or 0
-    kv_bytes = _kv_bytes(target, depth) or 0
+    blocks = _drafts_blocks(drafter)
+    reads = Reads(
+        active,
+        _kv_bytes(target, depth) or 0,
+        draft_bytes=0 if blocks else draft_bytes,
+        block_bytes=draft_bytes if blocks else 0,
+    )
     facts = None if target is None else target.file.facts
     if facts is None or not (facts.experts and facts.experts_used):
-        return Reads(active, kv_bytes, draft_bytes)
-    return Reads(
-        active, kv_bytes, draft_bytes, facts.expert_bytes, facts.experts, facts.experts_used
+        return reads
+    return replace(
+        reads,
+        expert_bytes=facts.expert_bytes,
+        experts=facts.experts,
+        experts_used=facts.experts_used,
     )
 
 
@@ -222,6 +246,21 @@ def _kv_bytes(model: Anatomy | None, depth: int) -> float | None:
     """What the cache at F16 makes a pass read at a depth, windows and states included."""
     layers = None if model is None else model.parts.cache()
     return None if layers is None else cache_size(layers, depth, "f16", "f16").read_bytes
+
+
+def _mtp_kv_bytes(target: Anatomy | None, drafter: Anatomy | None, depth: int) -> float:
+    """What one MTP layer reads of its own cache at a depth, at F16."""
+    for model in (drafter, target):
+        layers = () if model is None else model.parts.cache() or ()
+        heads = [group for group in layers if group.kind is CacheKind.MTP]
+        if heads:
+            rows = cache_size(heads, depth, "f16", "f16").rows
+            return sum(row.read_bytes or 0 for row in rows) / sum(row.layers for row in rows)
+    return 0
+
+
+def _drafts_blocks(drafter: Anatomy | None) -> bool:
+    return drafter is not None and drafter.file.facts.drafts_blocks
 
 
 def _draft_bytes(
@@ -259,9 +298,7 @@ def _mtp_bytes(target: Anatomy | None, drafter: Anatomy | None) -> float | None:
 def _drafter_bytes(target: Anatomy | None, drafter: Anatomy | None) -> float | None:
     if drafter is None:
         return None
-    shares = drafter.file.facts.drafter is not None and drafter.file.facts.drafter.shares_output
-    output = target.file.facts.output_bytes if shares and target is not None else 0
-    return drafter.file.facts.active_bytes + output
+    return drafter.file.facts.drafting_bytes(None if target is None else target.file.facts)
 
 
 def _rows(

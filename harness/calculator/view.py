@@ -13,10 +13,8 @@ from harness.calculator.bandwidths import Source
 from harness.calculator.calculator import Answer, Drafting, Row
 from harness.report.escape import clean
 
-DECODING_ONLY = (
-    "Decoding one request; prefill is bound by arithmetic and not by memory bandwidth. No program "
-    "reaches a nominal bandwidth: 80-90 % of it is usual for large models."
-)
+DECODING_ONLY = "Decoding one request; prefill is bound by arithmetic and not by memory bandwidth."
+NOMINAL = " No program reaches a nominal bandwidth: 80-90 % of it is usual for large models."
 
 
 def render(answer: Answer) -> RenderableType:
@@ -25,7 +23,8 @@ def render(answer: Answer) -> RenderableType:
     parts += [_text(f"- {note}", "yellow") for note in answer.notes]
     if not any(row.best and row.draft_tokens for row in answer.rows) and _speculates(answer):
         parts.append(_text("- no draft length is faster than plain decoding here", "yellow"))
-    return Group(*parts, _text(DECODING_ONLY, "dim"))
+    nominal = any(source.used and source.kind == "nominal" for source in answer.bandwidths)
+    return Group(*parts, _text(DECODING_ONLY + (NOMINAL if nominal else ""), "dim"))
 
 
 def _facts(answer: Answer) -> Table:
@@ -44,18 +43,21 @@ def _fact_rows(answer: Answer) -> Iterable[tuple[str, Text]]:
     context = "" if kv is None else f", and {size(kv)} for each token of context"
     yield "a token reads", _text(f"{size(answer.active_bytes)}{context}")
     if answer.draft_bytes:
-        yield "a draft reads", _text(size(answer.draft_bytes))
+        whole = ", whatever its length" if answer.drafts_blocks else " for each token"
+        yield "a draft reads", _text(size(answer.draft_bytes) + whole)
     if _speculates(answer) and (answer.verify_cost or answer.draft_cost):
         costs = f"{answer.verify_cost:g} for a row more, {answer.draft_cost:g} for a draft"
         yield "costs", _text(f"{costs}, in plain steps")
     for source in answer.bandwidths:
         yield "bandwidth", _bandwidth(source)
+        if source.origin and source.kind != "given":
+            yield "", _text(source.origin, "dim")
 
 
 def _bandwidth(source: Source) -> Text:
-    origin = f" ({source.origin})" if source.origin else ""
-    text = _text(f"{source.bytes_per_s / 1e9:.4g} GB/s {source.kind}: {source.hardware}{origin}")
-    return text.append("  used", "bold green") if source.used else text
+    text = Text("used: " if source.used else "", "bold green")
+    figure = f"{source.bytes_per_s / 1e9:.4g} GB/s {source.kind}, {source.hardware}"
+    return text.append_text(_text(figure))
 
 
 def _table(answer: Answer) -> Table:

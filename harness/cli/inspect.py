@@ -35,6 +35,7 @@ def inspect(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="TOKENS",
             min=1,
+            max=1_000_000_000,
             help="Tokens of context that the cache is counted for. "
             "Default: 4096, or what the model was trained on where that is less.",
         ),

@@ -52,6 +52,8 @@ class InspectedDraft(BaseModel):
     path: str
     facts: ModelFacts
     fitness: DraftFitness
+    drafting_bytes: int
+    """Weights that drafting reads: for each token, or for a draft where `facts.drafts_blocks`."""
     cache: CacheSize | None
 
 
@@ -128,6 +130,7 @@ def _draft(model: Anatomy, drafting: Anatomy, cache: CacheSize | None) -> Inspec
         path=str(drafting.file.path),
         facts=drafting.file.facts,
         fitness=draft_fitness(model.file, drafting.file),
+        drafting_bytes=drafting.file.facts.drafting_bytes(model.file.facts),
         cache=cache,
     )
 

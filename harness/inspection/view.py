@@ -164,7 +164,10 @@ def _draft(draft: InspectedDraft) -> list[Cells]:
         rows.append(("draft length", f"at most {fitness.longest}: {fitness.limit}"))
     if draft.cache is not None:
         growth = f"{draft.cache.bytes_per_token:,} bytes of cache for each token of context"
-        rows.append(("reads", f"{size(facts.active_bytes)} for each drafted token, {growth}"))
+        each = "draft, whatever its length" if facts.drafts_blocks else "drafted token"
+        rows.append(("reads", f"{size(draft.drafting_bytes)} for each {each}"))
+        if draft.cache.bytes_per_token:
+            rows.append(("keeps", growth))
     return rows
 
 
@@ -174,7 +177,9 @@ def _memory(inspection: Inspection) -> list[Cells]:
     parts.append("cache not known" if cache is None else f"cache {size(cache.held_bytes)}")
     if draft is not None:
         parts.append(f"draft {size(draft.facts.tensor_bytes)}")
-        parts.append(f"its cache {_size(None if draft.cache is None else draft.cache.held_bytes)}")
+        if draft.cache is None or draft.cache.held_bytes:
+            held = None if draft.cache is None else draft.cache.held_bytes
+            parts.append(f"its cache {_size(held)}")
     needed = f"{size(inspection.needed_bytes)}: {' + '.join(parts)}"
     return [("needed", needed), *(("", _room(room)) for room in inspection.room)]
 

@@ -69,3 +69,14 @@ class ModelFacts(BaseModel):
     chat_template: bool = False
     drafter: DrafterFacts | None = None
     """Only of an architecture that drafts for another model: eagle, eagle3, medusa, dflash."""
+
+    @property
+    def drafts_blocks(self) -> bool:
+        """Whether one pass drafts all tokens of a draft: Medusa's heads, a block of DFlash."""
+        return self.drafter is not None and self.architecture in {"medusa", "dflash"}
+
+    def drafting_bytes(self, target: ModelFacts | None) -> int:
+        """Weights that one pass reads when it drafts for `target`, whose output matrix it may
+        share."""
+        shares = self.drafter is not None and self.drafter.shares_output
+        return self.active_bytes + (target.output_bytes if shares and target is not None else 0)

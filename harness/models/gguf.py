@@ -124,7 +124,7 @@ def read_header(path: Path) -> Header:
     """
     with reading(path):
         if path.is_dir():
-            raise ModelFileError(f"{shown(path)} is a folder, not a model file")
+            raise ModelFileError(f"{shown(path)} is a folder without a config.json, and no model")
         if not path.exists():
             raise ModelFileError(f"{shown(path)} does not exist")
         if not path.is_file():

@@ -90,6 +90,8 @@ class Reads:
     """Keys and values of the whole context, read once however many rows a pass has."""
     draft_bytes: float = 0.0
     """Everything that drafting one token reads; 0 for lookups in the text."""
+    block_bytes: float = 0.0
+    """What a drafter of whole blocks reads for a draft, however long it is."""
     expert_bytes: float = 0.0
     """All routed experts together; 0: dense."""
     experts: int = 1
@@ -106,7 +108,11 @@ class Reads:
 
     def of_step(self, draft_tokens: int) -> float:
         """Bytes of a step: the verification of k + 1 rows, and k drafts."""
-        return self.of_pass(draft_tokens + 1) + draft_tokens * self.draft_bytes
+        return self.of_pass(draft_tokens + 1) + self.of_draft(draft_tokens)
+
+    def of_draft(self, draft_tokens: int) -> float:
+        """Bytes that drafting k tokens reads."""
+        return draft_tokens * self.draft_bytes + (self.block_bytes if draft_tokens else 0)
 
 
 def speculative_ceiling(
@@ -121,7 +127,7 @@ def speculative_ceiling(
     """The decode rate that speculating with k draft tokens allows, in tokens/s.
 
         tau / (max(bytes of the verification / bandwidth, plain step x (1 + k x c))
-               + k x max(bytes of a draft / bandwidth, plain step x d))
+               + max(bytes of the draft / bandwidth, plain step x k x d))
 
     With both costs 0 it is the memory's bound alone, tau x bandwidth / (bytes of k + 1 rows + k x
     draft bytes); with tau 1 and k 0 it is plain's. A cost that was measured holds the bytes that
@@ -144,6 +150,7 @@ def speculative_ceiling(
         active_bytes=reads.active_bytes,
         kv_bytes=reads.kv_bytes,
         draft_bytes=reads.draft_bytes,
+        block_bytes=reads.block_bytes,
         expert_bytes=reads.expert_bytes,
     )
     _check_positive(bytes_per_step=reads.of_pass(1))
@@ -155,7 +162,7 @@ def speculative_ceiling(
         plain * step_cost(draft_tokens, verify_cost=verify_cost),
     )
     drafting = max(
-        draft_tokens * reads.draft_bytes / bandwidth,
+        reads.of_draft(draft_tokens) / bandwidth,
         plain * (step_cost(draft_tokens, draft_cost=draft_cost) - 1),
     )
     return tau / (verifying + drafting)

@@ -321,8 +321,9 @@ def test_other_runners_keep_the_files_type():
     assert held(PLAIN, kind=None).rate == pytest.approx(100e9 / (1e9 + 1e6))
 
 
-def test_medusa_reads_its_heads_once_a_step():
-    arm = make_arm("medusa", 4, draft_model=DRAFT)
+@pytest.mark.parametrize("method", ["medusa", "dflash", "dspark"])
+def test_a_drafter_of_blocks_is_read_once_a_step(method):
+    arm = make_arm(method, 4, draft_model=DRAFT)
     assert held(arm, file="F16").rate == pytest.approx(2.5 * 100e9 / (1e9 + 1e6 + 0.1e9))
 
 

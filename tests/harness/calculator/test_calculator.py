@@ -205,6 +205,62 @@ def test_mtp_heads_of_the_model_are_read_for_each_draft(tmp_path: Path) -> None:
     ]
 
 
+def test_an_mtp_layer_reads_its_own_cache_for_each_draft(tmp_path: Path) -> None:
+    path = model(tmp_path, with_mtp(), nextn_predict_layers=1)
+    near, far = (
+        answer(
+            Question(
+                model=path,
+                bandwidth=1e9,
+                drafting=Drafting.MTP,
+                draft_tokens=(3,),
+                acceptance=(0.5,),
+                depths=(depth,),
+            )
+        ).rows
+        for depth in (0, 1000)
+    )
+    # Two layers of the model hold KV bytes for a token, the MTP layer half of it.
+    assert far[0].bytes_per_step - near[0].bytes_per_step == 1000 * KV
+    assert far[1].bytes_per_step - near[1].bytes_per_step == 1000 * (KV + 3 * KV / 2)
+
+
+def test_a_drafter_of_blocks_is_read_once_for_a_draft(tmp_path: Path) -> None:
+    drafter = write(tmp_path / "d.gguf", dense(1), architecture="dflash")
+    found = answer(
+        Question(
+            model=model(tmp_path, dense(4)),
+            draft_model=drafter,
+            bandwidth=1e9,
+            drafting=Drafting.DRAFT_MODEL,
+            draft_tokens=(1, 8),
+            acceptance=(0.5,),
+        )
+    )
+    step = total(dense(4)) + total(dense(1))
+    assert [row.bytes_per_step for row in found.rows] == [total(dense(4)), step, step]
+    assert found.rows[2].tokens_per_s == pytest.approx(expected_tau(0.5, 8) * 1e9 / step)
+    assert "whatever its length" in text_of(found)
+
+
+@pytest.mark.parametrize("architecture", ["dflash", "eagle3"])
+def test_a_drafter_decodes_nothing_by_itself(tmp_path: Path, architecture: str) -> None:
+    drafter = write(tmp_path / "d.gguf", dense(1), architecture=architecture)
+    with pytest.raises(CalculatorError, match="give it as --draft-model"):
+        answer(Question(model=drafter, bandwidth=1e9))
+
+
+def test_the_bandwidth_that_is_used_is_marked_on_its_own_line_and_its_page_follows() -> None:
+    found = answer(Question(read_bytes=14e9, hardware="RTX 4090"))
+    lines = text_of(found).splitlines()
+    at = next(n for n, line in enumerate(lines) if "used: 1008 GB/s nominal" in line)
+    assert lines[at + 1].split() == [found.bandwidths[0].origin]
+    assert "No program reaches a nominal" in text_of(found)
+    given = answer(Question(read_bytes=14e9, bandwidth=1e12))
+    assert "used: 1000 GB/s given" in text_of(given)
+    assert "nominal" not in text_of(given)
+
+
 def test_mtp_heads_in_a_file_of_their_own(tmp_path: Path) -> None:
     target = model(tmp_path, dense())
     heads = model(tmp_path, heads_alone(), "heads.gguf", nextn_predict_layers=1, block_count=3)

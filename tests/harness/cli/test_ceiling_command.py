@@ -26,7 +26,7 @@ def test_the_article_s_27b() -> None:
     status, out, err = ceiling(*ON_A_4090)
     assert (status, err) == (0, "")
     assert "72.0" in out
-    assert "1008 GB/s nominal: GeForce RTX 4090" in out
+    assert "used: 1008 GB/s nominal, GeForce RTX 4090" in out
     assert "used" in out
 
 

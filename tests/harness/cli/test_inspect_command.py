@@ -60,6 +60,12 @@ def test_what_is_no_model(tmp_path: Path, content: bytes | None, says: str) -> N
     assert len(err.splitlines()) == 1
 
 
+def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    code, out, err = bench(tmp_path)
+    assert (code, out) == (2, "")
+    assert "a folder without a config.json" in err
+
+
 def test_a_draft_that_is_no_model(family: Family, tmp_path: Path) -> None:
     code, _, err = bench(family.qwen3, "--draft-model", tmp_path / "none.gguf")
     assert code == 2
@@ -67,7 +73,13 @@ def test_a_draft_that_is_no_model(family: Family, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--context", "0"), ("--context", "-5"), ("--cache-type-v", "q9_9")]
+    "options",
+    [
+        ("--context", "0"),
+        ("--context", "-5"),
+        ("--context", "1000000000000"),
+        ("--cache-type-v", "q9_9"),
+    ],
 )
 def test_wrong_options(family: Family, options: tuple[str, str]) -> None:
     code, _, err = bench(family.qwen3, *options)

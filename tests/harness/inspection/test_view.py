@@ -47,6 +47,18 @@ def test_a_draft_that_does_not_fit_says_why(family: Family) -> None:
     assert "works       no: other-vocabulary.gguf has another vocabulary" in text
 
 
+def test_what_a_drafter_reads(family: Family) -> None:
+    eagle = inspect(family.qwen3_hf, draft=family.eagle3_hf, memories=())
+    # The EAGLE-3 head works with its target's output matrix.
+    assert eagle.draft is not None
+    assert eagle.draft.drafting_bytes == eagle.draft.facts.active_bytes + eagle.facts.output_bytes
+    assert eagle.facts.output_bytes > 0
+    assert "for each drafted token" in printed(family.qwen3_hf, draft=family.eagle3_hf)
+    shown = printed(family.qwen3_hf, draft=family.medusa_hf)
+    assert "for each draft, whatever its length" in shown
+    assert "its cache" not in shown
+
+
 def test_stripped_heads(family: Family) -> None:
     assert "stripped: 1 layer declared, none of them there" in printed(family.stripped_mtp)
 
