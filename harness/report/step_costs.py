@@ -99,9 +99,17 @@ def _plain_of(fit: CostFit) -> tuple[str, str, int]:
     return (row.arm.baseline, row.workload, row.max_tokens)
 
 
+def _lengths(fit: CostFit) -> str:
+    """'mtp k=1 to k=8': of synthetic arms too, whose steps cost the same whatever is accepted."""
+    rows = sorted((cost.row for cost in fit.costs), key=lambda row: row.arm.draft_tokens or 0)
+    name, synthetic = rows[0].setting, rows[0].arm.synthetic
+    if synthetic is not None:
+        name = name.replace(f" synthetic {synthetic.label}", "")
+    return f"{name} to k={rows[-1].arm.draft_tokens}"
+
+
 def _remark(fit: CostFit, plain_share: float | None) -> str:
     first, last = fit.costs[0], fit.costs[-1]
-    row = first.row
     found = regime(fit, plain_share)
     share = (
         ""
@@ -109,8 +117,9 @@ def _remark(fit: CostFit, plain_share: float | None) -> str:
         else f", plain decoding reaches {numbers.whole_percent(plain_share)} of its ceiling"
     )
     return (
-        f"{row.setting} to k={last.row.arm.draft_tokens}, {row.workload}: each row more costs "
-        f"{fit.per_row:.2f} plain steps, drafting and verifying it ({numbers.length(first.rows)} "
-        f"to {numbers.length(last.rows)} rows, the line misses by at most {fit.error:.2f})"
+        f"{_lengths(fit)}, {first.row.workload}: a step costs {fit.fixed:.2f} plain steps at one "
+        f"row, and each row more costs {fit.per_row:.2f}, drafting and verifying it "
+        f"({numbers.length(first.rows)} to {numbers.length(last.rows)} rows, the line misses by "
+        f"at most {fit.error:.2f})"
         f"{share}{'' if found is None else f': {found.value}'}."
     )

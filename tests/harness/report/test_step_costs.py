@@ -9,6 +9,7 @@ from harness.report import json as as_json
 from harness.report.content import build_report
 from harness.report.step_costs import HEADING
 from harness.run_folder import RunData
+from runners.base.speculation import SyntheticAcceptance
 from tests.harness.analysis.test_step_costs import drafted, plain
 from tests.harness.builders import PLAIN_TOKENS, make_arm, make_run
 
@@ -43,8 +44,22 @@ def test_each_setting_gets_a_sentence_with_its_numbers() -> None:
     needed = {row[0]: row[-2] for row in section.table.rows}
     assert needed == {"mtp k=4": "47.5%", "mtp k=1": "20.0%"}
     (remark,) = section.remarks
-    assert "each row more costs 0.57 plain steps" in remark
+    assert remark.startswith("mtp k=1 to k=4, ")
+    assert "a step costs 0.63 plain steps at one row, and each row more costs 0.57" in remark
     assert "compute-bound" in remark
+
+
+def test_synthetic_arms_of_all_acceptances_are_one_family() -> None:
+    arms = [
+        make_arm("mtp", k).model_copy(
+            update={"id": f"k{k}-{tau}", "synthetic": SyntheticAcceptance(length=tau)}
+        )
+        for tau in (1.5, 2.0)
+        for k in (2, 4)
+    ]
+    samples = [plain(0.02), *(drafted(arm, 0.01 * (arm.draft_tokens or 0), 30) for arm in arms)]
+    (remark,) = build_report(make_run([PLAIN, *arms], samples)).step_costs.remarks
+    assert remark.startswith("mtp k=2 to k=4, ")
 
 
 @pytest.mark.parametrize("render", [markdown.render, html.render])
