@@ -12,6 +12,9 @@ from harness.machine.cards import UnknownCardError, find_card
 from harness.machine.fingerprint import Machine, read_machine
 from harness.machine.gpu import Gpu
 
+UNNAMED = "as given"
+"""Hardware of which only a bandwidth was given."""
+
 
 class BandwidthsError(Exception):
     """No bandwidth is known; the text says what to give."""
@@ -77,7 +80,7 @@ def memory_of(hardware: str | None, bandwidth: float | None) -> Memory:
         if not (math.isfinite(bandwidth) and bandwidth > 0):
             raise BandwidthsError(f"--bandwidth: it is above 0, not {bandwidth}")
         given = Source(
-            hardware=sources[0].hardware if sources else "as given",
+            hardware=sources[0].hardware if sources else UNNAMED,
             kind="given",
             bytes_per_s=bandwidth,
             origin="--bandwidth",

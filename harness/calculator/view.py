@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.calculator.bandwidths import Source
+from harness.calculator.bandwidths import UNNAMED, Source
 from harness.calculator.calculator import Answer, Drafting, Row
 from harness.report.escape import clean
 
@@ -56,8 +56,8 @@ def _fact_rows(answer: Answer) -> Iterable[tuple[str, Text]]:
 
 def _bandwidth(source: Source) -> Text:
     text = Text("used: " if source.used else "", "bold green")
-    figure = f"{source.bytes_per_s / 1e9:.4g} GB/s {source.kind}, {source.hardware}"
-    return text.append_text(_text(figure))
+    where = "" if source.hardware == UNNAMED else f", {source.hardware}"
+    return text.append_text(_text(f"{source.bytes_per_s / 1e9:.4g} GB/s {source.kind}{where}"))
 
 
 def _table(answer: Answer) -> Table:

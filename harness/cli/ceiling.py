@@ -24,7 +24,9 @@ def ceiling(  # noqa: PLR0917 - typer reads the options off the parameters
     ] = None,
     hardware: Annotated[
         str | None,
-        typer.Option(help="Hardware of the table, such as 'RTX 4090', 'M4 Pro', 'DDR5-5600'."),
+        typer.Option(
+            help="Hardware of the table, such as 'RTX 4090', 'M4 Pro', 'DDR5-5600 2-channel'."
+        ),
     ] = None,
     bandwidth: Annotated[
         str | None, typer.Option(help="Memory bandwidth, as 1008GB/s; goes before --hardware.")

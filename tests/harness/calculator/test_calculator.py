@@ -60,6 +60,10 @@ def text_of(found: Answer) -> str:
     return out.getvalue()
 
 
+def _stripped(found: Answer) -> list[str]:
+    return [line.rstrip() for line in text_of(found).splitlines()]
+
+
 def speculating(**more: object) -> Question:
     fields: dict[str, object] = {
         "read_bytes": 14e9,
@@ -257,7 +261,7 @@ def test_the_bandwidth_that_is_used_is_marked_on_its_own_line_and_its_page_follo
     assert lines[at + 1].split() == [found.bandwidths[0].origin]
     assert "No program reaches a nominal" in text_of(found)
     given = answer(Question(read_bytes=14e9, bandwidth=1e12))
-    assert "used: 1000 GB/s given" in text_of(given)
+    assert any(line.endswith("used: 1000 GB/s given") for line in _stripped(given))
     assert "nominal" not in text_of(given)
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from harness.cli.__main__ import app
+from harness.machine.cards import find_card
 from tests.harness.models.gguf_files import dense, total, write
 
 ON_A_4090 = ("--bytes", "14GB", "--hardware", "RTX 4090")
@@ -27,7 +30,6 @@ def test_the_article_s_27b() -> None:
     assert (status, err) == (0, "")
     assert "72.0" in out
     assert "used: 1008 GB/s nominal, GeForce RTX 4090" in out
-    assert "used" in out
 
 
 def test_speculation_as_json(tmp_path: Path) -> None:
@@ -42,6 +44,14 @@ def test_speculation_as_json(tmp_path: Path) -> None:
     assert [row["draft_tokens"] for row in found["rows"] if row["best"]] == [5]
     assert found["bandwidths"][0]["used"]
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_the_hardware_that_help_names_is_in_the_table() -> None:
+    (option,) = (o for o in get_command(app).commands["ceiling"].params if o.name == "hardware")  # type: ignore[attr-defined]
+    names = re.findall(r"'([^']+)'", option.help)
+    assert len(names) == 3
+    for name in names:
+        assert find_card(name).bytes_per_s > 0
 
 
 def test_a_model_file_at_two_depths(tmp_path: Path) -> None:
