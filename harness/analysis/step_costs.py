@@ -27,6 +27,8 @@ CHEAP_ROW = 0.25
 plain steps on CUDA, which is 0.2 a row, and 6.5 on an M4, which is 0.8."""
 DEAR_ROW = 0.5
 """From here on a row more costs about what its token saves."""
+LESS_THAN_FREE = -0.05
+"""No row more makes a step cheaper: a line that falls faster than this is noise."""
 NEAR_CEILING = 0.5
 """Share of its ceiling from which plain decoding waits for the memory more than for anything."""
 LEAST_SPREAD = 0.5
@@ -88,6 +90,8 @@ def regime(fit: CostFit, plain_share: float | None) -> Regime | None:
     `plain_share`: decode rate / ceiling of plain decoding; None: not known. Rows that are nearly
     free leave two explanations, which that share tells apart.
     """
+    if fit.per_row < LESS_THAN_FREE:
+        return None
     if plain_share is not None and plain_share < FAR_BELOW:
         return Regime.OVERHEAD
     if fit.per_row >= DEAR_ROW:

@@ -111,6 +111,10 @@ def _lengths(fit: CostFit) -> str:
 def _remark(fit: CostFit, plain_share: float | None) -> str:
     first, last = fit.costs[0], fit.costs[-1]
     found = regime(fit, plain_share)
+    # A line through two points misses neither, which says nothing of it.
+    misses = (
+        f"the line misses by at most {fit.error:.2f}" if len(fit.costs) > 2 else "two lengths alone"
+    )
     share = (
         ""
         if plain_share is None
@@ -119,7 +123,6 @@ def _remark(fit: CostFit, plain_share: float | None) -> str:
     return (
         f"{_lengths(fit)}, {first.row.workload}: a step costs {fit.fixed:.2f} plain steps at one "
         f"row, and each row more costs {fit.per_row:.2f}, drafting and verifying it "
-        f"({numbers.length(first.rows)} to {numbers.length(last.rows)} rows, the line misses by "
-        f"at most {fit.error:.2f})"
+        f"({numbers.length(first.rows)} to {numbers.length(last.rows)} rows, {misses})"
         f"{share}{'' if found is None else f': {found.value}'}."
     )

@@ -147,6 +147,9 @@ def test_families_differ_in_more_than_the_length() -> None:
     [
         (0.05, 0.8, Regime.BANDWIDTH),
         (0.05, 0.3, Regime.OVERHEAD),
+        (-0.01, 0.8, Regime.BANDWIDTH),
+        (-0.3, 0.8, None),
+        (-0.3, 0.05, None),
         (0.05, None, None),
         (0.8, 0.6, Regime.COMPUTE),
         (0.8, None, Regime.COMPUTE),

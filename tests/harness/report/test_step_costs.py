@@ -46,6 +46,7 @@ def test_each_setting_gets_a_sentence_with_its_numbers() -> None:
     (remark,) = section.remarks
     assert remark.startswith("mtp k=1 to k=4, ")
     assert "a step costs 0.63 plain steps at one row, and each row more costs 0.57" in remark
+    assert "rows, two lengths alone)" in remark
     assert "compute-bound" in remark
 
 
