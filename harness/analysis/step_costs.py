@@ -31,7 +31,7 @@ LESS_THAN_FREE = -0.05
 """No row more makes a step cheaper: a line that falls faster than this is noise."""
 NEAR_CEILING = 0.5
 """Share of its ceiling from which plain decoding waits for the memory more than for anything."""
-LEAST_SPREAD = 0.5
+LEAST_SPREAD = 1.0
 """Rows between the shortest and the longest draft; with less, a line is drawn through noise."""
 RARE_DRAFTS = 0.1
 """Drafted tokens a step below which nearly every step is a plain one."""
