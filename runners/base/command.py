@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,29 @@ def named_command(
     if len(words) == 1:
         return file_command(first, subcommand)
     return Command((first, *words[1:]), _python_of(first))
+
+
+def chosen_command(
+    program: str | None,
+    *,
+    name: str,
+    advice: str,
+    subcommand: Sequence[str] = (),
+    elsewhere: Callable[[], Command | None] = lambda: None,
+) -> Command | Missing:
+    """The command that the user named, as `named_command`; None: `name` on PATH, or `elsewhere`."""
+    if program is not None:
+        return named_command(program, name=name, advice=advice, subcommand=subcommand)
+    if (found := shutil.which(name)) is not None:
+        return file_command(found, subcommand)
+    return elsewhere() or Missing(f"there is no {name} on PATH", advice)
+
+
+def importable(package: str) -> Command | None:
+    """This very Python, if it has the package."""
+    if importlib.util.find_spec(package) is None:
+        return None
+    return Command((sys.executable,), sys.executable)
 
 
 def file_command(path: str, subcommand: Sequence[str] = ()) -> Command:

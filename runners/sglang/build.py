@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
-import shutil
-import sys
 from collections.abc import Mapping
 
-from runners.base.asked import UNKNOWN, asked_help, package_version
-from runners.base.command import Command, file_command, named_command
+from runners.base.command import Command, chosen_command, importable
 from runners.base.contract import Missing, RunnerError
 from runners.base.help import Help, parse_flags
 from runners.endpoint.launched import Build
+from runners.endpoint.packaged import describe_package
 
 NAME = "sglang"
 ADVICE = (
@@ -33,32 +30,20 @@ LEFT_OUT = ("SGLANG_SIMULATE_ACC_", "SGLANG_TEST_")
 
 def describe(program: str | None) -> Build | Missing:
     """What the SGLang of a program says of itself; None: of the one that is found here."""
-    command = _command(program)
+    command = chosen_command(
+        program, name=NAME, advice=ADVICE, subcommand=SERVE, elsewhere=lambda: importable(NAME)
+    )
     return command if isinstance(command, Missing) else _describe(command)
-
-
-def _command(program: str | None) -> Command | Missing:
-    if program is not None:
-        return named_command(program, name=NAME, advice=ADVICE, subcommand=SERVE)
-    if (found := shutil.which(NAME)) is not None:
-        return file_command(found, SERVE)
-    if importlib.util.find_spec(NAME) is not None:
-        return Command((sys.executable,), sys.executable)
-    return Missing("there is no sglang on PATH", ADVICE)
 
 
 @functools.cache
 def _describe(command: Command) -> Build | Missing:
-    words = (*command.words, *MODULE) if command.is_python else command.words
     try:
-        version = None
-        if command.python is not None:
-            version = package_version(command.python, NAME, environment())
-            if version is None:
-                raise RunnerError("SGLang is not installed there")
-        found = asked_help(
-            words,
-            version=version or UNKNOWN,
+        return describe_package(
+            command,
+            package=NAME,
+            title="SGLang",
+            module=MODULE,
             questions=HELPS,
             read=parse_help,
             cache=NAME,
@@ -66,7 +51,6 @@ def _describe(command: Command) -> Build | Missing:
         )
     except RunnerError as error:
         return Missing(f"{' '.join(command.words)} cannot be used as SGLang: {error}", ADVICE)
-    return Build(words, version or UNKNOWN, found)
 
 
 def parse_help(text: str) -> Help:

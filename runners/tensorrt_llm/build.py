@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 
-from runners.base.asked import UNKNOWN, asked_help, package_version
-from runners.base.command import Command, file_command, named_command
+from runners.base.command import Command, chosen_command
 from runners.base.contract import Missing, RunnerError
 from runners.base.help import Help, parse_flags
 from runners.endpoint.launched import Build
+from runners.endpoint.packaged import describe_package
 
 NAME = "trtllm-serve"
 ADVICE = (
@@ -26,30 +25,18 @@ CORE = frozenset({"host", "port", "max_batch_size", "max_seq_len"})
 
 def describe(program: str | None) -> Build | Missing:
     """What the trtllm-serve of a program says of itself; None: of the one that is found here."""
-    command = _command(program)
+    command = chosen_command(program, name=NAME, advice=ADVICE, subcommand=SERVE)
     return command if isinstance(command, Missing) else _describe(command)
-
-
-def _command(program: str | None) -> Command | Missing:
-    if program is not None:
-        return named_command(program, name=NAME, advice=ADVICE, subcommand=SERVE)
-    if (found := shutil.which(NAME)) is not None:
-        return file_command(found, SERVE)
-    return Missing(f"there is no {NAME} on PATH", ADVICE)
 
 
 @functools.cache
 def _describe(command: Command) -> Build | Missing:
-    words = (*command.words, *MODULE) if command.is_python else command.words
     try:
-        version = None
-        if command.python is not None:
-            version = package_version(command.python, "tensorrt_llm", os.environ)
-            if version is None:
-                raise RunnerError("TensorRT-LLM is not installed there")
-        found = asked_help(
-            words,
-            version=version or UNKNOWN,
+        return describe_package(
+            command,
+            package="tensorrt_llm",
+            title="TensorRT-LLM",
+            module=MODULE,
             questions=HELPS,
             read=parse_help,
             cache="tensorrt-llm",
@@ -57,7 +44,6 @@ def _describe(command: Command) -> Build | Missing:
         )
     except RunnerError as error:
         return Missing(f"{' '.join(command.words)} cannot be used as trtllm-serve: {error}", ADVICE)
-    return Build(words, version or UNKNOWN, found)
 
 
 def parse_help(text: str) -> Help:

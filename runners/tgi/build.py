@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 from collections.abc import Mapping
 
 from runners.base.asked import asked_help, asked_version
-from runners.base.command import Command, file_command, named_command
+from runners.base.command import Command, chosen_command
 from runners.base.contract import Missing, RunnerError
 from runners.base.help import Help, parse_flags
 from runners.endpoint.launched import Build
@@ -24,15 +23,8 @@ CORE = frozenset({"model-id", "port", "hostname", "speculate", "max-total-tokens
 
 def describe(program: str | None) -> Build | Missing:
     """What the launcher of a program says of itself; None: of the one that is found here."""
-    command = _command(program)
+    command = chosen_command(program, name=NAME, advice=ADVICE)
     return command if isinstance(command, Missing) else _describe(command)
-
-
-def _command(program: str | None) -> Command | Missing:
-    if program is not None:
-        return named_command(program, name=NAME, advice=ADVICE)
-    found = shutil.which(NAME)
-    return Missing(f"there is no {NAME} on PATH", ADVICE) if found is None else file_command(found)
 
 
 @functools.cache

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import sys
-
-from runners.base.command import Command, file_command, named_command
+from runners.base.command import Command, chosen_command, importable
 from runners.base.contract import Missing
 from runners.base.environments import environment_python
 
@@ -20,12 +16,16 @@ SERVE = ("serve",)
 
 def command_of(program: str | None) -> Command | Missing:
     """The command of a program; None: what is found here."""
-    if program is not None:
-        return named_command(program, name=NAME, advice=ADVICE, subcommand=SERVE)
-    if (found := shutil.which(NAME)) is not None:
-        return file_command(found, SERVE)
-    if importlib.util.find_spec(NAME) is not None:
-        return Command((sys.executable,), sys.executable)
-    if (python := environment_python(NAME)) is not None:
-        return Command((str(python),), str(python))
-    return Missing("there is no vllm on PATH", ADVICE)
+    return chosen_command(
+        program,
+        name=NAME,
+        advice=ADVICE,
+        subcommand=SERVE,
+        elsewhere=lambda: importable(NAME) or _made_for_it(),
+    )
+
+
+def _made_for_it() -> Command | None:
+    """The environment that `make runners` made."""
+    python = environment_python(NAME)
+    return None if python is None else Command((str(python),), str(python))
