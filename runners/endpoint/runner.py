@@ -70,18 +70,17 @@ class Endpoint:
         if self._url is None:
             return Missing("no URL is named", ADVICE)
         detected = self._detected()
-        note = "whatever the server was started with"
         if not isinstance(detected, Detected):
-            note = str(detected)
-        elif detected.speculation is not None:
-            note = detected.speculation
+            version = source = UNKNOWN
+            told = str(detected)
+        else:
+            version, source = detected.words, detected.kind.acceptance_source
+            told = detected.speculation or "whatever the server was started with"
         return Found(
-            version=detected.words if isinstance(detected, Detected) else UNKNOWN,
+            version=version,
             where=self._url.api,
-            methods=(MethodSupport(AS_SERVED, supported=True, note=note),),
-            acceptance_source=(
-                detected.kind.acceptance_source if isinstance(detected, Detected) else UNKNOWN
-            ),
+            methods=(MethodSupport(AS_SERVED, supported=True, note=told),),
+            acceptance_source=source,
             starting_s=0.0,
         )
 
