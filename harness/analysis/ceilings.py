@@ -57,7 +57,7 @@ def _rate(manifest: Manifest, arm: Arm, measured: Measured) -> float:
     if arm.as_served:
         raise _UnknownError("which files a server that already runs has read is not exposed")
     target = _held(manifest, arm, arm.model, "model")
-    bandwidth = _bandwidth(manifest, arm)
+    bandwidth = _bandwidth(manifest, arm).bytes_per_s
     if measured.depth is None:
         raise _UnknownError("token counts not exposed")
     tau = 1.0
@@ -163,41 +163,37 @@ def _kv_bytes(manifest: Manifest, arm: Arm, target: ModelFacts) -> float:
         raise _UnknownError(str(error)) from error
 
 
-def _bandwidth(manifest: Manifest, arm: Arm) -> float:
-    """Bytes a second of the memory that holds the weights."""
+@dataclass(frozen=True)
+class UsedBandwidth:
+    """Of the memory that holds the weights."""
+
+    bytes_per_s: float
+    origin: str
+    """'as it was measured': what a report says after the figure."""
+
+
+def used_bandwidth(manifest: Manifest, arm: Arm) -> UsedBandwidth | None:
+    """What the arm's ceiling stands on; None: it is not known."""
+    try:
+        return _bandwidth(manifest, arm)
+    except _UnknownError:
+        return None
+
+
+def _bandwidth(manifest: Manifest, arm: Arm) -> UsedBandwidth:
     machine = manifest.machine
     if manifest.suite.bandwidth is not None:
-        return manifest.suite.bandwidth
+        return UsedBandwidth(manifest.suite.bandwidth, "as it was given")
     if _on_gpu(manifest, arm):
         if len(machine.gpus) > 1:
             raise _UnknownError("it is not known how the weights are spread over the GPUs")
         if machine.gpus[0].bandwidth_bytes_per_s is None:
             raise _UnknownError("the GPU's memory bandwidth is not known")
-        return machine.gpus[0].bandwidth_bytes_per_s
+        return UsedBandwidth(machine.gpus[0].bandwidth_bytes_per_s, "the GPU's nominal one")
     # Without a GPU of its own memory the processor's reading holds: on Apple silicon both share it.
     if machine.bandwidth is None:
         raise _UnknownError("memory bandwidth not measured")
-    return machine.bandwidth.bytes_per_s
-
-
-def bandwidth_words(manifest: Manifest, arm: Arm) -> str | None:
-    """Which bandwidth the arm's ceiling stands on, without its figure; None: it has none."""
-    try:
-        _bandwidth(manifest, arm)
-        if manifest.suite.bandwidth is not None:
-            return "as it was given"
-        on_gpu = _on_gpu(manifest, arm)
-    except _UnknownError:
-        return None
-    return "the GPU's nominal one" if on_gpu else "as it was measured"
-
-
-def bandwidth_of(manifest: Manifest, arm: Arm) -> float | None:
-    """Bytes a second that the arm's ceiling stands on; None: not known."""
-    try:
-        return _bandwidth(manifest, arm)
-    except _UnknownError:
-        return None
+    return UsedBandwidth(machine.bandwidth.bytes_per_s, "as it was measured")
 
 
 def fits_cache(manifest: Manifest, arm: Arm) -> bool:

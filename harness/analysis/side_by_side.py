@@ -11,7 +11,7 @@ from harness.analysis.lossless import VOID, Lossless, Probes, compare, not_compa
 from harness.analysis.settings import setting_names
 from harness.analysis.statistics import Estimate, geometric_mean_estimate, median
 from harness.analysis.summary import probes_of
-from harness.analysis.trial import TrialSummary
+from harness.analysis.trial import Place, TrialSummary, by_place
 from harness.analysis.winner import Contest, Outcome, screen_of
 from harness.pairing import PromptCounts, pairs, prompt_counts, ratios
 from harness.records import Arm, Sample
@@ -22,9 +22,6 @@ OTHER_PROMPTS = "the prompts differ"
 
 UNKNOWN_PROMPTS = "not both runners tell how long they find the prompts"
 ONLY_PLAIN = "between runners only plain decoding's differences are probed"
-
-Place = tuple[str, str, int]
-"""(arm, workload, max_tokens)."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def side_by_side(run: RunData, rows: Sequence[TrialSummary]) -> tuple[SideBySide
     if not beside:
         return ()
     trials = {_place(row): row for row in rows}
-    samples = _by_place(run)
+    samples = by_place(run.samples)
     probes = probes_of(run)
     return tuple(
         SideBySide(
@@ -146,7 +143,7 @@ def compare_runners(
     run: RunData, groups: Sequence[SideBySide], contests: Sequence[Contest]
 ) -> tuple[Comparison, ...]:
     """Plain decoding and the best of each runner: by workload, `max_tokens` and plain setting."""
-    samples = _by_place(run)
+    samples = by_place(run.samples)
     winners = {
         _place(contest.plain): contest.best
         for contest in contests
@@ -287,13 +284,6 @@ def _weights(run: RunData, arm: Arm) -> str | None:
     info = next((info for info in run.manifest.runners if info.name == arm.runner), None)
     kind = arm.runner if info is None or info.kind is None else info.kind
     return None if facts is None else held_words(kind, facts, arm.options)
-
-
-def _by_place(run: RunData) -> dict[Place, list[Sample]]:
-    found: dict[Place, list[Sample]] = defaultdict(list)
-    for sample in sorted(run.samples, key=lambda sample: sample.sequence):
-        found[sample.arm, sample.workload, sample.max_tokens].append(sample)
-    return found
 
 
 def _place(row: TrialSummary) -> Place:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.analysis.trial import TrialSummary
+from harness.analysis.trial import TrialSummary, by_place
 from harness.pairing import pairs
 from harness.records import Arm, Sample
 from harness.run_folder import RunData
@@ -105,9 +105,7 @@ def regime(fit: CostFit, plain_share: float | None) -> Regime | None:
 
 def step_costs(run: RunData, rows: Sequence[TrialSummary]) -> tuple[StepCost, ...]:
     """Of every row of `rows` that speculates and tells its steps, in their order."""
-    samples: dict[tuple[str, str, int], list[Sample]] = defaultdict(list)
-    for sample in run.samples:
-        samples[sample.arm, sample.workload, sample.max_tokens].append(sample)
+    samples = by_place(run.samples)
 
     def of(arm: str, row: TrialSummary) -> list[Sample]:
         return samples[arm, row.workload, row.max_tokens]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -26,7 +25,7 @@ from harness.analysis.statistics import (
     median,
     median_estimate,
 )
-from harness.analysis.trial import Trial, TrialSummary
+from harness.analysis.trial import Trial, TrialSummary, by_place
 from harness.differences import forks_to_probe
 from harness.pairing import ratios
 from harness.records import Arm, Sample
@@ -42,9 +41,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     """
     names = setting_names(run.manifest.arms)
     drafting = {s.arm for s in run.samples if s.status == "ok" and s.drafted != 0}
-    samples: dict[tuple[str, str, int], list[Sample]] = defaultdict(list)
-    for sample in sorted(run.samples, key=lambda sample: sample.sequence):
-        samples[sample.arm, sample.workload, sample.max_tokens].append(sample)
+    samples = by_place(run.samples)
     workloads = dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
     probes = probes_of(run)
     return tuple(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import Ceiling
@@ -57,6 +58,18 @@ class TrialSummary:
     loops: int
     """Answers that end in a loop."""
     notes: tuple[str, ...]
+
+
+Place = tuple[str, str, int]
+"""(arm, workload, max_tokens)"""
+
+
+def by_place(samples: Iterable[Sample]) -> dict[Place, list[Sample]]:
+    """The samples of each trial, in the order in which they were measured; of others none."""
+    found: dict[Place, list[Sample]] = defaultdict(list)
+    for sample in sorted(samples, key=lambda sample: sample.sequence):
+        found[sample.arm, sample.workload, sample.max_tokens].append(sample)
+    return found
 
 
 @dataclass(frozen=True)

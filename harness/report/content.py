@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.ceilings import bandwidth_of, bandwidth_words, fits_cache
+from harness.analysis.ceilings import fits_cache, used_bandwidth
 from harness.analysis.lossless import NEAR_TIE
 from harness.analysis.side_by_side import (
     SideBySide,
@@ -271,14 +271,12 @@ def _remarks(rows: Sequence[TrialSummary]) -> tuple[str, ...]:
 def _bandwidths(run: RunData, rows: Sequence[TrialSummary]) -> tuple[str, ...]:
     """Which of the bandwidths that are known of a machine the ceilings stand on."""
     arms = {row.arm.id: row.arm for row in rows if row.ceiling.rate is not None}
-    used = dict.fromkeys(
-        (bandwidth_of(run.manifest, arm), bandwidth_words(run.manifest, arm))
-        for arm in arms.values()
-    )
+    found = dict.fromkeys(used_bandwidth(run.manifest, arm) for arm in arms.values())
     return tuple(
-        f"Ceilings stand on a memory bandwidth of {numbers.bandwidth(value)}, {words}."
-        for value, words in used
-        if value is not None and words is not None
+        f"Ceilings stand on a memory bandwidth of {numbers.bandwidth(used.bytes_per_s)}, "
+        f"{used.origin}."
+        for used in found
+        if used is not None
     )
 
 

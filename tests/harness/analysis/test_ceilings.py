@@ -4,10 +4,10 @@ import pytest
 
 from harness.analysis.ceilings import (
     Measured,
-    bandwidth_of,
-    bandwidth_words,
+    UsedBandwidth,
     fits_cache,
     trial_ceiling,
+    used_bandwidth,
 )
 from harness.machine.fingerprint import Gpu
 from harness.models.facts import DrafterFacts
@@ -140,11 +140,10 @@ def test_layers_do_not_matter_where_there_is_one_memory():
 
 def test_a_bandwidth_that_is_given_goes_before_all_others():
     manifest = make_manifest([PLAIN], [], bandwidth=50e9)
-    assert bandwidth_of(manifest, PLAIN) == 50e9
-    assert bandwidth_words(manifest, PLAIN) == "as it was given"
+    assert used_bandwidth(manifest, PLAIN) == UsedBandwidth(50e9, "as it was given")
     assert ceiling(PLAIN, bandwidth=50e9).rate == pytest.approx(50e9 / (1e9 + 1e6))
     measured = make_manifest([PLAIN], [])
-    assert bandwidth_words(measured, PLAIN) == "as it was measured"
+    assert used_bandwidth(measured, PLAIN) == UsedBandwidth(100e9, "as it was measured")
 
 
 def test_a_smaller_cache_type_is_counted():
