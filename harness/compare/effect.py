@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -12,13 +12,19 @@ from harness.analysis.statistics import LEAST_ROUNDS, Interval
 Values = Mapping[int, Mapping[str, float]]
 """Round -> prompt -> a value above 0."""
 
+TRIMMED = 0.1
+"""Share of the rounds that is set aside at either end, rounded down: from ten rounds on, one.
+
+A neighbour on the same machine spoils a few rounds wholly. Over noise as `benchmarks.nights` draws
+it, a mean without them needs half as many rounds for the same interval."""
+
 
 @dataclass(frozen=True)
 class Effect:
     """The candidate's figure divided by the baseline's: 1 is no difference."""
 
     ratio: float
-    """Geometric mean over prompts and rounds."""
+    """Geometric mean over prompts, and over the rounds but for those at the ends."""
     error: float | None
     """Standard error of its logarithm; None below `LEAST_ROUNDS` rounds."""
     freedom: float
@@ -45,16 +51,37 @@ class Effect:
 def effect(baseline: Values, candidate: Values, *, paired: bool) -> Effect | None:
     """Hold the candidate's values against the baseline's; None where no prompt is in both.
 
-    The prompts are fixed, the rounds are drawn: it says what a further round over these prompts
-    would give, and nothing of other prompts. So all values of a round count as one, because they
+    The prompts are fixed, the rounds are drawn: it says what further rounds over these prompts
+    would give, and nothing of other prompts. All values of a round count as one, because they
     share the luck of their launch.
 
     `paired`: the rounds of both were measured beside each other, so that each value has its own
-    counterpart, and what both shared falls out. Else each side's rounds differ on their own, and
-    the interval is Welch's (1947, Biometrika 34:28): it knows how rounds of one run differ, and
-    not how two runs do.
+    counterpart, and what both shared falls out. Else each side's rounds differ on their own: the
+    interval knows how rounds of one run differ, and not how two runs do.
+
+    Means are trimmed by `TRIMMED` and have Yuen's interval (1974, Biometrika 61:165), of two runs
+    with Welch's degrees of freedom; with fewer than ten rounds that is Student's t of the rounds'
+    means, and Welch's.
     """
-    return _paired(baseline, candidate) if paired else _apart(baseline, candidate)
+    if not paired:
+        return _apart(baseline, candidate)
+    ratios = {
+        number: {p: candidate[number][p] / value for p, value in one.items() if p in other}
+        for number, one in baseline.items()
+        if (other := candidate.get(number)) is not None
+    }
+    means = _mean_logarithms(ratios)
+    if not means:
+        return None
+    found = _trimmed(_rounds(ratios, means))
+    return Effect(
+        ratio=math.exp(found.value),
+        error=None if found.variance is None else math.sqrt(found.variance),
+        freedom=found.freedom,
+        rounds=found.rounds,
+        pairs=sum(map(len, ratios.values())),
+        paired=True,
+    )
 
 
 def quantile(probability: float, freedom: float) -> float:
@@ -64,81 +91,71 @@ def quantile(probability: float, freedom: float) -> float:
     return float(special.stdtrit(freedom, probability))
 
 
-def _paired(baseline: Values, candidate: Values) -> Effect | None:
-    logs: list[list[float]] = []
-    for number in sorted(baseline.keys() & candidate.keys()):
-        before, after = baseline[number], candidate[number]
-        shared = [math.log(after[p] / before[p]) for p in before if p in after]
-        if shared:
-            logs.append(shared)
-    if not logs:
-        return None
-    centre = fmean(x for one in logs for x in one)
-    return Effect(
-        ratio=math.exp(centre),
-        error=_clustered_error(logs, centre),
-        freedom=len(logs) - 1,
-        rounds=len(logs),
-        pairs=sum(map(len, logs)),
-        paired=True,
-    )
-
-
 def _apart(baseline: Values, candidate: Values) -> Effect | None:
-    before, after = _by_prompt(baseline), _by_prompt(candidate)
+    before, after = _mean_logarithms(baseline), _mean_logarithms(candidate)
     shared = before.keys() & after.keys()
     if not shared:
         return None
-    centre = fmean(fmean(after[p]) - fmean(before[p]) for p in shared)
-    sides = [
-        _residuals(values, {p: fmean(of[p]) for p in shared})
-        for values, of in ((baseline, before), (candidate, after))
-    ]
-    errors = [_clustered_error(side, 0.0) for side in sides]
+    one = _trimmed(_rounds(baseline, {prompt: before[prompt] for prompt in shared}))
+    other = _trimmed(_rounds(candidate, {prompt: after[prompt] for prompt in shared}))
     error, freedom = None, 0.0
-    if errors[0] is not None and errors[1] is not None:
-        variances = [one * one for one in errors if one is not None]
-        error = math.sqrt(sum(variances))
-        spread = sum(v * v / (len(s) - 1) for v, s in zip(variances, sides, strict=True))
-        # Equal values on both sides have no error to share: as if all rounds were one sample.
-        freedom = error**4 / spread if spread else float(sum(map(len, sides)) - 2)
+    if one.variance is not None and other.variance is not None:
+        variance = one.variance + other.variance
+        error = math.sqrt(variance)
+        spread = one.variance**2 / one.freedom + other.variance**2 / other.freedom
+        # Rounds that are all alike have no error to share.
+        freedom = variance**2 / spread if spread else one.freedom + other.freedom
     return Effect(
-        ratio=math.exp(centre),
+        ratio=math.exp(other.value - one.value),
         error=error,
         freedom=freedom,
-        rounds=min(map(len, sides)),
-        pairs=sum(map(len, sides[1])),
+        rounds=min(one.rounds, other.rounds),
+        pairs=sum(prompt in shared for values in candidate.values() for prompt in values),
         paired=False,
     )
 
 
-def _by_prompt(values: Values) -> dict[str, list[float]]:
-    """Prompt -> logarithms of its values over all rounds."""
+def _mean_logarithms(values: Values) -> dict[str, float]:
+    """Prompt -> mean of the logarithms of its values over all rounds."""
     found: dict[str, list[float]] = {}
     for one in values.values():
         for prompt, value in one.items():
             found.setdefault(prompt, []).append(math.log(value))
+    return {prompt: fmean(logs) for prompt, logs in found.items()}
+
+
+def _rounds(values: Values, means: Mapping[str, float]) -> list[float]:
+    """The mean logarithm of each round over the prompts of `means`, as if each round had them all:
+    a round that lacks a hard prompt is not a fast one."""
+    middle = fmean(means.values())
+    found = []
+    for one in values.values():
+        logs = [math.log(value) - means[p] for p, value in one.items() if p in means]
+        if logs:
+            found.append(middle + fmean(logs))
     return found
 
 
-def _residuals(values: Values, means: Mapping[str, float]) -> list[list[float]]:
-    """By round: how far the logarithms are from their prompt's mean, so that a round that lacks a
-    hard prompt is not taken for a fast one."""
-    rounds = [
-        [math.log(value) - means[prompt] for prompt, value in one.items() if prompt in means]
-        for _, one in sorted(values.items())
-    ]
-    return [one for one in rounds if one]
+@dataclass(frozen=True)
+class _Trimmed:
+    value: float
+    variance: float | None
+    """Of `value`; None below `LEAST_ROUNDS` rounds."""
+    freedom: float
+    rounds: int
 
 
-def _clustered_error(rounds: list[list[float]], centre: float) -> float | None:
-    """Standard error of the mean of all values, where those of a round share their luck.
-
-    Cluster-robust (Liang and Zeger 1986, Biometrika 73:1); of equally many values in each round
-    it is the standard error of the rounds' means.
-    """
-    count = len(rounds)
+def _trimmed(values: Sequence[float]) -> _Trimmed:
+    """The trimmed mean, with the variance that Tukey and McLaughlin (1963) made of winsorized
+    values: those set aside count as the nearest that is kept."""
+    ranked, count = sorted(values), len(values)
+    aside = int(TRIMMED * count)
+    kept = ranked[aside : count - aside]
+    value = fmean(kept)
     if count < LEAST_ROUNDS:
-        return None
-    sums = [sum(x - centre for x in one) for one in rounds]
-    return math.sqrt(count / (count - 1) * sum(x * x for x in sums)) / sum(map(len, rounds))
+        return _Trimmed(value, None, 0.0, count)
+    winsorized = [kept[0]] * aside + kept + [kept[-1]] * aside
+    middle = fmean(winsorized)
+    squares = sum((x - middle) ** 2 for x in winsorized)
+    size, freedom = len(kept), len(kept) - 1
+    return _Trimmed(value, squares / (size * freedom), float(freedom), count)
