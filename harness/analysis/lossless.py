@@ -46,6 +46,19 @@ class Margin:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What came of holding one answer against another one."""
+
+    same: bool
+    at: int | None = None
+    """Index from 0 of the first token that differs; None where only hashes are known."""
+    margin: Margin | None = None
+    """None where it was not probed."""
+    reason: str | None = None
+    """Why there is no margin."""
+
+
+@dataclass(frozen=True)
 class Lossless:
     """What came of comparing an arm's answers with the plain arm's."""
 
@@ -107,11 +120,15 @@ def compare(
     paired = [(sample, other) for sample, other in pairs(samples, plain) if other is not None]
     if not paired:
         return not_comparable("no plain answer to the same prompt in the same round")
-    found = [_difference(sample, other, probes, of_runners) for sample, other in paired]
-    compared = [difference for difference in found if difference is not _UNKNOWN]
+    return lossless_of(held(sample, other, probes, of_runners) for sample, other in paired)
+
+
+def lossless_of(pairs_held: Iterable[Held | None]) -> Lossless:
+    """The verdict over pairs of answers; None stands for a pair that could not be compared."""
+    compared = [one for one in pairs_held if one is not None]
     if not compared:
         return not_comparable("neither tokens nor text hashes are exposed")
-    differences = [difference for difference in compared if difference is not _SAME]
+    differences = [one for one in compared if not one.same]
     if not differences:
         return Lossless(Verdict.IDENTICAL, compared=len(compared))
     unprobed = [d for d in differences if d.margin is None]
@@ -158,30 +175,21 @@ def margin_of(difference: FirstDifference, top: Sequence[tuple[int, float]]) -> 
     return Margin(best - min(told))
 
 
-@dataclass(frozen=True, eq=False)
-class _Difference:
-    at: int | None = None
-    margin: Margin | None = None
-    reason: str | None = None
-    """Why there is no margin."""
-
-
-_SAME = _Difference()
-_UNKNOWN = _Difference()
-
-
-def _difference(sample: Sample, other: Sample, probes: Probes, of_runners: bool) -> _Difference:
+def held(
+    sample: Sample, other: Sample, probes: Probes = NO_PROBES, of_runners: bool = False
+) -> Held | None:
+    """One answer against another one; None where the two cannot be compared."""
     if sample.tokens is not None and other.tokens is not None:
         found = parting(sample, other, of_runners=of_runners)
         if found is None:
-            return _SAME
+            return Held(same=True)
         margin, reason = _margin(other, found, probes)
-        return _Difference(len(found.written), margin, reason)
+        return Held(same=False, at=len(found.written), margin=margin, reason=reason)
     if sample.text_sha256 is not None and other.text_sha256 is not None:
         if sample.text_sha256 == other.text_sha256:
-            return _SAME
-        return _Difference(reason="only hashes or texts without token ids are known")
-    return _UNKNOWN
+            return Held(same=True)
+        return Held(same=False, reason="only hashes or texts without token ids are known")
+    return None
 
 
 def _margin(
