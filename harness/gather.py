@@ -24,6 +24,7 @@ from harness.suite_checks import (
     check_drafting,
     check_keys,
     check_names,
+    check_rounds,
     names_of,
 )
 from harness.suite_file import anchored_program, anchored_workloads, model_of_flags, read_suite
@@ -77,6 +78,7 @@ def gather(
     if base is None:
         settings = with_defaults(settings, {name: runners[name] for name in checked.runner})
     suite = make_suite(settings, where, flagged)
+    check_rounds(suite, where, flagged)
     check_attached(suite, runners, flags, where)
     # Of a file or a run whose methods a flag takes away, the draft lengths may stay.
     of_file = base is None and "methods" not in flags and "draft_tokens" in checked.model_fields_set

@@ -56,24 +56,42 @@ class Plan:
         return tuple(arm for arm in self.arms if arm.impossible is None)
 
     def batches(self) -> Iterator[Batch]:
-        """Rounds in order; within a round the arms are shuffled, over the same shuffled prompts."""
-        for round_number in range(1, self.suite.repeats + 1):
-            # Only the order of the measurements hangs on this, nothing secret.
-            shuffle = random.Random(f"{self.suite.seed}/{round_number}")  # noqa: S311
-            prompts = list(self.prompts)
-            shuffle.shuffle(prompts)
-            launches = [(arm, length) for arm in self.measured for length in self.suite.max_tokens]
-            shuffle.shuffle(launches)
-            for arm, length in launches:
-                yield Batch(round_number, arm, length, tuple(prompts))
+        """Everything that is measured in any case, in order: the least rounds."""
+        for number in range(1, self.suite.least_rounds + 1):
+            yield from self.round(number)
+
+    def round(self, number: int) -> Iterator[Batch]:
+        """One round, counted from 1: its launches over the same shuffled prompts.
+
+        An odd round has the launches in shuffled order, and the even one after it in the reverse
+        of that: over the two, each launch comes as early as any other, so that what drifts evenly
+        falls out of every comparison.
+        """
+        prompts, _ = self._shuffled(number)
+        _, launches = self._shuffled(number - 1 + number % 2)
+        if number % 2 == 0:
+            launches.reverse()
+        for arm, length in launches:
+            yield Batch(number, arm, length, tuple(prompts))
+
+    def _shuffled(self, number: int) -> tuple[list[Prompt], list[tuple[Arm, int]]]:
+        """The prompts and the launches in an order of this round's own."""
+        # Only the order of the measurements hangs on this, nothing secret.
+        shuffle = random.Random(f"{self.suite.seed}/{number}")  # noqa: S311
+        prompts = list(self.prompts)
+        shuffle.shuffle(prompts)
+        launches = [(arm, length) for arm in self.measured for length in self.suite.max_tokens]
+        shuffle.shuffle(launches)
+        return prompts, launches
 
     @property
     def samples(self) -> int:
-        """Requests in all."""
+        """Requests in all, in the least rounds."""
         return self.launches * len(self.prompts)
 
     @property
     def launches(self) -> int:
+        """In the least rounds."""
         return launches_of(self.suite, self.arms)
 
     @property
@@ -116,6 +134,9 @@ class Plan:
             f"{self.suite.max_tokens} {self.suite.repeats} {self.suite.temperature}",
             f"{self.suite.seed} {self.context}",
         ]
+        if self.suite.goes_on:
+            suite = self.suite
+            parts.append(f"{suite.precision} {suite.threshold} {suite.most_rounds}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Quantities as a user writes them: '14GB', '1008GB/s', '0.9,0.7,0.5'."""
+"""Quantities as a user writes them: '14GB', '1008GB/s', '0.9,0.7,0.5', '5%'."""
 
 from __future__ import annotations
 
@@ -66,6 +66,19 @@ def parse_shares(text: str) -> tuple[float, ...]:
             )
         found.append(float(part))
     return tuple(found)
+
+
+def parse_share(text: str) -> float:
+    """'5%' or '0.05' -> 0.05: a threshold, or how exact a figure is to be.
+
+    Raises:
+        ValueError: not above 0% and below 100%.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,3}|[0-9]{0,3}\.[0-9]{1,15})\s*(%?)\s*", text)
+    found = 0.0 if match is None else float(match[1]) / (100 if match[2] else 1)
+    if not 0 < found < 1:
+        raise ValueError(f"{_shown(text)} is no share above 0% and below 100%, such as 5% or 0.05")
+    return found
 
 
 def _shown(text: str) -> str:

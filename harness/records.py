@@ -95,9 +95,9 @@ class Arm(Record):
 
 
 def launches_of(suite: Suite, arms: Iterable[Arm]) -> int:
-    """Launches of a whole run, if no runner is lost: arms that cannot work have none."""
+    """Launches of the least rounds, if no runner is lost: arms that cannot work have none."""
     possible = sum(arm.impossible is None for arm in arms)
-    return suite.repeats * possible * len(suite.max_tokens)
+    return suite.least_rounds * possible * len(suite.max_tokens)
 
 
 class Launch(Record):
@@ -120,6 +120,8 @@ class Launch(Record):
     """Records of the runner that must agree on its drafts and do not, with both figures."""
     draft_limit: int | None = None
     """The longest draft that the runner says it makes; None: it does not say."""
+    slots: int | None = None
+    """Requests that the server has room for at once; None: it does not say."""
     command: str
     """The command or code that starts this launch by hand."""
     start_s: float
@@ -189,6 +191,19 @@ class Sample(Record):
     runner_peak_memory: int | None = None
     """Largest resident size of the runner's processes together, in bytes; or what the runner says
     that it held, where that is more."""
+
+    machine_idle_s: float | None = None
+    """CPU seconds that the whole machine had left, all cores added."""
+    runner_major_faults: int | None = None
+    """Pages that the runner's processes had to wait for the disk for."""
+    cpu_throttled: int | None = None
+    """How often a processor held its clock back because it was too hot."""
+    gpu_throttled: tuple[str, ...] | None = None
+    """Why a GPU held its clock back before or after the request; None: it does not tell."""
+    gpu_clock_mhz: int | None = None
+    """Of the slowest GPU at work, at the end of the request."""
+    gpu_temperature_c: int | None = None
+    """Of the hottest GPU, at the end of the request."""
 
     @property
     def key(self) -> tuple[int, str, str, str, int]:
@@ -288,5 +303,5 @@ class Manifest(Record):
 
     @property
     def planned(self) -> int:
-        """Requests of the whole run."""
+        """Requests of the least rounds; `RunData.planned` knows of those that followed."""
         return launches_of(self.suite, self.arms) * len(self.prompts)

@@ -30,6 +30,7 @@ from harness.suite_values import (
     numbers,
     parse_synthetic,
     prompt_count,
+    share,
     shown,
     variable_name,
     without_keys,
@@ -41,7 +42,14 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of a suite and of a build: it becomes part of the names of files."""
 ENDPOINT = "endpoint"
 """The runner that is attached to any server by its URL."""
+BASELINE, CANDIDATE = "baseline", "candidate"
+"""The names of two builds of which one is held against the other."""
 MOST_DRAFT_TOKENS = 512
+LEAST_TO_JUDGE = 3
+"""Rounds before which nobody can say how much rounds differ."""
+MOST_FOR_PRECISION = 30
+"""Ten times the rounds of a sweep that is not told: intervals are then a third as wide."""
+MOST_FOR_THRESHOLD = 40
 MOST_LINES = 3
 """Of one message: who mistook one key needs to read no more."""
 
@@ -67,6 +75,7 @@ RunnerNames = Annotated[tuple[str, ...], BeforeValidator(named_once)]
 BuildName = Annotated[str, Field(pattern=NAME)]
 Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
 MemoryBandwidth = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(bandwidth)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), BeforeValidator(share)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(prompt_count)]
 
 
@@ -154,6 +163,14 @@ class Suite(_Strict):
     """How many prompts of each workload, from its beginning."""
     max_tokens: MaxTokens = (256,)
     repeats: int = Field(default=3, ge=1, le=1000)
+    """Rounds; the least of them where `precision` or `threshold` says how long to go on."""
+    precision: Share | None = None
+    """Rounds go on until every interval reaches so far to each side, as a share of its value."""
+    threshold: Share | None = None
+    """Rounds go on until a loss of the candidate of twice this would be found. Of two builds that
+    are named baseline and candidate."""
+    max_rounds: int | None = Field(default=None, ge=1, le=1000)
+    """The most rounds of a suite that goes on; None: as `most_rounds`."""
     temperature: float = Field(default=0.0, ge=0, le=5, allow_inf_nan=False)
     seed: int = Field(default=1, ge=0, lt=2**31)
     args: Arguments = {}
@@ -164,6 +181,24 @@ class Suite(_Strict):
     request_timeout_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     start_timeout_s: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     keep_text: bool = True
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what was measured decides how many rounds there are."""
+        return self.precision is not None or self.threshold is not None
+
+    @property
+    def least_rounds(self) -> int:
+        """The rounds that are measured in any case."""
+        return self.repeats if self.precision is None else max(self.repeats, LEAST_TO_JUDGE)
+
+    @property
+    def most_rounds(self) -> int:
+        """The rounds after which it ends, whatever was measured."""
+        if not self.goes_on:
+            return self.repeats
+        default = MOST_FOR_PRECISION if self.threshold is None else MOST_FOR_THRESHOLD
+        return max(self.least_rounds, self.max_rounds or default)
 
     @field_validator("methods")
     @classmethod

@@ -6,7 +6,16 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from harness.suite import ENDPOINT, Location, Suite, SuiteError, flag_of, place_of
+from harness.suite import (
+    BASELINE,
+    CANDIDATE,
+    ENDPOINT,
+    Location,
+    Suite,
+    SuiteError,
+    flag_of,
+    place_of,
+)
 from harness.suite_values import shown
 from runners.base.contract import Runner
 from runners.base.speculation import PLAIN
@@ -42,6 +51,38 @@ def check_drafting(suite: Suite, place: str) -> None:
     """
     if {*suite.methods, *(arm.method for arm in suite.arm)} <= {PLAIN}:
         raise SuiteError(f"{place} goes with methods, and none is named")
+
+
+def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> None:
+    """Refuse words on how long to go on that make no sense together.
+
+    Raises:
+        SuiteError: says which.
+    """
+
+    def place(name: str) -> str:
+        return f"{where}: {name}" if where and (name,) not in flagged else flag_of((name,))
+
+    if suite.max_rounds is not None and not suite.goes_on:
+        raise SuiteError(
+            f"{place('max_rounds')} ends a sweep that goes on until it is precise, and no "
+            "precision is asked for; how many rounds there are without one says repeats"
+        )
+    if suite.max_rounds is not None and suite.max_rounds < suite.least_rounds:
+        raise SuiteError(
+            f"{place('max_rounds')}: {suite.max_rounds} rounds are fewer than the "
+            f"{suite.least_rounds} that are measured in any case"
+        )
+    if suite.precision is not None and suite.threshold is not None:
+        raise SuiteError(
+            f"{place('precision')} and {place('threshold')} both say how long to go on: give one "
+            "of them"
+        )
+    if suite.threshold is not None and not {BASELINE, CANDIDATE} <= set(names_of(suite)):
+        raise SuiteError(
+            f"{place('threshold')} is for two builds that are named {BASELINE} and {CANDIDATE}, as "
+            "`bench ab` measures them"
+        )
 
 
 def check_builds(suite: Suite, where: str) -> None:

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TypeVar
 
-from harness.quantities import parse_bandwidth
+from harness.quantities import parse_bandwidth, parse_share
 from runners.base.speculation import AS_SERVED, METHODS, SyntheticAcceptance, parts_of
 from runners.base.spelling import known_names
 
@@ -65,6 +65,17 @@ def bandwidth(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError(f"{shown(value)} is no bandwidth such as 960GB/s")
     return parse_bandwidth(value) if isinstance(value, str) else value
+
+
+def share(value: object) -> object:
+    """A text such as '2%' or '0.02' as a share; anything else as it is.
+
+    Raises:
+        ValueError: a text that is no share above 0 and below 100%, or a switch.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is no share such as 2%")
+    return parse_share(value) if isinstance(value, str) else value
 
 
 def listed(value: object) -> object:

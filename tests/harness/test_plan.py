@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,47 @@ def test_rounds_are_shuffled() -> None:
         tuple(b.arm.id for b in plan.batches() if b.round == number) for number in range(1, 6)
     }
     assert len(orders) > 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), rounds=st.integers(1, 3))
+def test_an_even_round_runs_backwards_so_that_each_launch_comes_as_early_as_any_other(
+    seed: int, rounds: int
+) -> None:
+    plan = plan_of(methods=["ngram-mod"], draft_tokens="1-3", seed=seed, repeats=2 * rounds)
+    orders = [[batch.arm.id for batch in plan.round(n)] for n in range(1, 2 * rounds + 1)]
+    assert [order[::-1] for order in orders[::2]] == orders[1::2]
+    places: Counter[str] = Counter()
+    for order in orders:
+        places.update({arm: place for place, arm in enumerate(order)})
+    assert set(places.values()) == {rounds * (len(plan.arms) - 1)}
+
+
+def test_what_goes_on_measures_the_least_rounds_in_any_case() -> None:
+    assert len(list(plan_of(methods=[], repeats=4).batches())) == 4
+    assert len(list(plan_of(methods=[], repeats=4, precision=0.02).batches())) == 4
+    going_on = plan_of(methods=[], repeats=2, precision="2%")
+    assert (going_on.launches, going_on.suite.least_rounds, going_on.suite.most_rounds) == (
+        3,
+        3,
+        30,
+    )
+    # A round beyond them is like any other.
+    assert [batch.round for batch in going_on.round(17)] == [17]
+    assert plan_of(methods=[], repeats=50, precision=0.02).suite.most_rounds == 50
+
+
+def test_only_a_plan_that_goes_on_has_another_fingerprint_for_it() -> None:
+    fixed, going_on = plan_of(methods=[]), plan_of(methods=[], precision=0.02)
+    # As before sweeps could go on: what was begun then may still be resumed.
+    bare = replace(fixed, prompts=(), context=2048)
+    assert bare.fingerprint({}).startswith("98648790d7c94a11")
+    others = [
+        plan_of(methods=[], precision=0.03),
+        plan_of(methods=[], precision=0.02, max_rounds=9),
+    ]
+    found = {plan.fingerprint({}) for plan in (fixed, going_on, *others)}
+    assert len(found) == 4
 
 
 def test_fingerprint_follows_the_plan() -> None:

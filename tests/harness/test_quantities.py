@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.quantities import UNITS, parse_bandwidth, parse_shares, parse_size
+from harness.quantities import UNITS, parse_bandwidth, parse_share, parse_shares, parse_size
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,19 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in (parse_size, parse_bandwidth, parse_shares):
         with contextlib.suppress(ValueError):
             assert parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("5%", 0.05), ("0.05", 0.05), (".05", 0.05), (" 2.5 % ", 0.025), ("99%", 0.99)],
+)
+def test_one_share(text: str, share: float) -> None:
+    assert parse_share(text) == share
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "1", "100%", "0", "0%", "-5%", "5%%", "nan", "1e-3", "%"]
+)
+def test_no_share(text: str) -> None:
+    with pytest.raises(ValueError, match="above 0% and below 100%"):
+        parse_share(text)

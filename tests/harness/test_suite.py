@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -436,3 +438,38 @@ def test_a_bandwidth_is_a_text_or_bytes_per_second(given: object, found: float) 
 def test_what_is_no_bandwidth(given: object) -> None:
     with pytest.raises(SuiteError, match="--bandwidth"):
         make_suite({"bandwidth": given})
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "words"),
+    [
+        ("max_rounds = 9", {}, "suite.toml: max_rounds ends a sweep that goes on until it is prec"),
+        ("", {"max_rounds": 9}, "--max-rounds ends a sweep that goes on until it is prec"),
+        ("precision = 0.02\nmax_rounds = 2", {}, "max_rounds: 2 rounds are fewer than the 3"),
+        ("precision = 0.02\nrepeats = 9", {"max_rounds": 8}, "--max-rounds: 8 rounds are fewer"),
+        ("precision = 0.02\nthreshold = 0.05", {}, "give one of them"),
+        ("threshold = 0.05", {}, "two builds that are named baseline and candidate"),
+        ("precision = 2", {}, "precision: input should be less than 1, not 2"),
+        ("", {"precision": "2"}, "--precision: '2' is no share above 0% and below 100%"),
+        ('precision = "-2%"', {}, "'-2%' is no share"),
+        ("precision = true", {}, "True is no share such as 2%"),
+        ("precision = 0.02\nmax_rounds = 0", {}, "max_rounds: input should be greater than"),
+    ],
+)
+def test_how_long_to_go_on_that_makes_no_sense(
+    tmp_path: Path, text: str, flags: dict[str, Any], words: str
+) -> None:
+    file = tmp_path / "suite.toml"
+    file.write_text(f'runner = "mock"\n{text}\n')
+    with pytest.raises(SuiteError, match=re.escape(words)):
+        gather(file, flags, [])
+
+
+def test_how_long_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "suite.toml"
+    file.write_text('runner = "mock"\nprecision = "2.5%"\nmax_rounds = 12\n')
+    suite, _ = gather(file, {}, [])
+    assert (suite.precision, suite.least_rounds, suite.most_rounds) == (0.025, 3, 12)
+    builds = {name: {"runner": "mock"} for name in ("baseline", "candidate")}
+    suite = make_suite({"runner": list(builds), "runners": builds, "threshold": ".05"})
+    assert (suite.threshold, suite.least_rounds, suite.most_rounds) == (0.05, 3, 40)
