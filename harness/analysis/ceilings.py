@@ -241,6 +241,13 @@ def _placed(layers: OptionValue | None, manifest: Manifest, path: str | None) ->
     return True if whole else None
 
 
+def on_processor(manifest: Manifest, arm: Arm) -> bool:
+    """Whether the arm's runner has nothing but processors to compute on, as far as it is known."""
+    info = _info(manifest, arm)
+    told = info is not None and bool(info.devices)
+    return (told or not manifest.machine.gpus) and not _accelerators(manifest, arm)
+
+
 def _accelerators(manifest: Manifest, arm: Arm) -> list[str]:
     """Devices of the arm's runner that are not the processor or a library that runs on it."""
     info = _info(manifest, arm)

@@ -209,6 +209,8 @@ class Review:
     """Sources that must agree and do not (counters, log, responses), with both figures."""
     draft_limit: int | None = None
     """The longest draft that the runner itself says it makes; None: it does not say."""
+    slots: int | None = None
+    """Requests that the server has room for at once; None: it does not say."""
 
 
 class Server(Protocol):

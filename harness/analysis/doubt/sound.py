@@ -1,0 +1,36 @@
+"""The samples that a figure of a trial is made of: those that no doubt spoils for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.records import Sample
+
+MOST_LEFT_OUT = 0.5
+"""Share of a trial's samples. Where more would fall out, the rest is chance's choice, and the
+doubt is about the trial: its figure is made of all, and called doubtful."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What one figure of one trial is made of."""
+
+    samples: tuple[Sample, ...]
+    left_out: int
+    doubtful: bool
+    """More than half are spoiled, so that all were kept."""
+
+
+def sound(
+    samples: Sequence[Sample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
+) -> Sound:
+    """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
+    kept = tuple(
+        s for s in samples if not any(figure in mark.spoils for mark in marks.get(s.key, ()))
+    )
+    left_out = len(samples) - len(kept)
+    if left_out > MOST_LEFT_OUT * len(samples):
+        return Sound(tuple(samples), 0, doubtful=True)
+    return Sound(kept, left_out, doubtful=False)
