@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.analysis.doubt import count_marks
+from harness.analysis.doubt import rejected
+from harness.analysis.doubt.judge import MARKS
+from harness.analysis.doubt.mark import Figure
 from harness.analysis.lossless import Verdict
 from harness.analysis.trial import NOT_MEASURED, Trial, TrialSummary
 from harness.records import Launch, Sample
@@ -63,15 +65,52 @@ def notes_of(row: TrialSummary, trial: Trial) -> tuple[str, ...]:
             f"{who} does not repeat itself: {row.lossless.differing} of "
             f"{row.lossless.compared} answers differ from the round before"
         )
-    if row.loops:
-        notes.append(
-            f"{row.loops} of {len(ok)} answers end in a loop: easy to draft, so acceptance is "
-            "higher than on other text"
-        )
-    notes += [f"{count} of {len(ok)}: {mark.value}" for mark, count in count_marks(ok).items()]
+    notes += _marks(row, trial)
     if row.ceiling_share is not None and row.ceiling_share > 1:
         notes.append("faster than its ceiling: the bandwidth or the bytes per token are too low")
     return tuple(notes)
+
+
+def doubtful(trial: Trial) -> str | None:
+    """'9 of 12: other programs used the processor': what spoiled most, where so many samples are
+    spoiled that the decode rate, or plain's in the speed-up, is made of them too."""
+    own = trial.sound(Figure.RATE)
+    if own.doubtful:
+        return _spoiled_most(trial, trial.ok)
+    if trial.arm.is_baseline or not trial.sound_plain(Figure.RATE).doubtful:
+        return None
+    plain = [sample for sample in trial.plain if sample.status == "ok"]
+    return f"of plain's, {_spoiled_most(trial, plain)}"
+
+
+def _spoiled_most(trial: Trial, samples: Sequence[Sample]) -> str:
+    counts = Counter(
+        mark
+        for sample in samples
+        for mark in trial.marks.get(sample.key, ())
+        if Figure.RATE in mark.spoils
+    )
+    most, count = max(counts.items(), key=lambda item: (item[1], -MARKS.index(item[0])))
+    return f"{count} of {len(samples)}: {most.words}"
+
+
+def _marks(row: TrialSummary, trial: Trial) -> list[str]:
+    """'2 of 12 left out: other programs used the processor', for each reason there is."""
+    counts = trial.counts()
+    notes = []
+    for mark in MARKS:
+        # What is so of all drafts is said already, whoever made them.
+        if not counts[mark] or (mark == rejected.MARK and row.speculating.acceptance_rate == 0):
+            continue
+        figures = [figure for figure in Figure if figure in mark.spoils]
+        if not figures:
+            done = ""
+        elif trial.sound(figures[0]).doubtful:
+            done = " doubtful, so none is left out"
+        else:
+            done = " left out" if figures[0] is Figure.RATE else f" left out of {figures[0].value}"
+        notes.append(f"{counts[mark]} of {row.ok}{done}: {mark.words}")
+    return notes
 
 
 def _bounds(row: TrialSummary) -> list[str]:

@@ -155,11 +155,12 @@ def compare_runners(
             continue
         bests = [winners.get(_place(row.trial), row.trial) for row in group.rows]
         first = samples.get(_place(bests[0]), ())
-        own = samples.get(_place(group.reference.trial), ())
+        reference = group.reference.trial
+        own = reference.sound(samples.get(_place(reference), ()))
         screens = [
             screen_of(gains)
             for row in group.others
-            if (gains := ratios(samples.get(_place(row.trial), ()), own))
+            if (gains := ratios(row.trial.sound(samples.get(_place(row.trial), ())), own))
         ]
         found.append(
             Comparison(
@@ -250,7 +251,7 @@ def _ratio(
 ) -> Estimate | None:
     if trial.failure is not None or reference.failure is not None:
         return None
-    return geometric_mean_estimate(ratios(samples, others))
+    return geometric_mean_estimate(ratios(trial.sound(samples), reference.sound(others)))
 
 
 def _text(run: RunData, probes: Probes, pair: _Pair, counts: PromptCounts) -> Lossless:

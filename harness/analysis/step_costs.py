@@ -106,9 +106,11 @@ def regime(fit: CostFit, plain_share: float | None) -> Regime | None:
 def step_costs(run: RunData, rows: Sequence[TrialSummary]) -> tuple[StepCost, ...]:
     """Of every row of `rows` that speculates and tells its steps, in their order."""
     samples = by_place(run.samples)
+    trials = {(row.arm.id, row.workload, row.max_tokens): row for row in rows}
 
     def of(arm: str, row: TrialSummary) -> list[Sample]:
-        return samples[arm, row.workload, row.max_tokens]
+        place = (arm, row.workload, row.max_tokens)
+        return trials[place].sound(samples[place]) if place in trials else samples[place]
 
     found = (
         _step_cost(row, of(row.arm.id, row), of(row.arm.baseline, row))

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.analysis.ceilings import Ceiling, Measured, trial_ceiling
-from harness.analysis.doubt import Mark, marks
-from harness.analysis.loops import find_loop
+from harness.analysis.doubt import cached, loop
+from harness.analysis.doubt.judge import MARKS, judge
+from harness.analysis.doubt.mark import Figure
 from harness.analysis.lossless import (
     VOID,
     Lossless,
@@ -16,7 +17,7 @@ from harness.analysis.lossless import (
     compare,
     not_comparable,
 )
-from harness.analysis.notes import failure_of, notes_of
+from harness.analysis.notes import doubtful, failure_of, notes_of
 from harness.analysis.settings import setting_names
 from harness.analysis.speculating import Speculating, speculating_of
 from harness.analysis.statistics import (
@@ -37,8 +38,10 @@ from runners.base.speculation import PLAIN, parts_of
 def summarise(run: RunData) -> tuple[TrialSummary, ...]:
     """Every trial that the manifest planned, by workload, max_tokens and arm.
 
-    A trial that failed, or that an interrupted run never came to, is a row too.
+    A trial that failed, or that an interrupted run never came to, is a row too. Figures leave out
+    the samples that a doubt spoils for them.
     """
+    marks = judge(run).marks
     names = setting_names(run.manifest.arms)
     drafting = {s.arm for s in run.samples if s.status == "ok" and s.drafted != 0}
     samples = by_place(run.samples)
@@ -57,6 +60,7 @@ def summarise(run: RunData) -> tuple[TrialSummary, ...]:
                 plain=samples[arm.baseline, workload, max_tokens],
                 launches=[launch for launch in run.launches if launch.arm == arm.id],
                 drafts_elsewhere=arm.id in drafting,
+                marks=marks,
             ),
         )
         for workload in workloads
@@ -96,37 +100,56 @@ def _summarise_trial(run: RunData, probes: Probes, trial: Trial) -> TrialSummary
         ceiling=Ceiling(None, "the setting failed"),
         ceiling_share=None,
         loops=0,
+        doubts={},
+        spoiled=0,
+        left_out=(),
+        doubtful=None,
         notes=(),
     )
     if row.failure is not None:
         return row
-    speculating = _speculating(arm, ok)
+    counts = trial.counts()
+    doubts = {mark.name: counts[mark] for mark in MARKS if counts[mark]}
+    timed, waited = trial.sound(Figure.RATE), trial.sound(Figure.TTFT).samples
+    speculating = _speculating(arm, trial.sound(Figure.ACCEPTANCE).samples)
     measured = Measured(_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
-    decode_rate = median_estimate([s.decode_rate for s in ok if s.decode_rate is not None])
+    decode_rate = median_estimate(
+        [s.decode_rate for s in timed.samples if s.decode_rate is not None]
+    )
     ceiling = trial_ceiling(run, arm, measured)
+    gains = ratios(timed.samples, trial.sound_plain(Figure.RATE).samples)
     row = replace(
         row,
         decode_rate=decode_rate,
-        decode_bounds=_decode_bounds(ok),
-        speedup=None if arm.is_baseline else geometric_mean_estimate(ratios(ok, trial.plain)),
+        decode_bounds=_decode_bounds(timed.samples),
+        speedup=None if arm.is_baseline else geometric_mean_estimate(gains),
         speculating=speculating,
         tokens_per_burst=(
             None
             if arm.method == PLAIN or speculating.acceptance_length is not None
             else _tokens_per_burst(ok)
         ),
-        ttft_s=median([s.ttft_s for s in ok if s.ttft_s is not None]),
-        cached=sum(Mark.CACHED in marks(sample) for sample in ok),
-        prefill_rate=median(_prefill_rates(ok)),
+        ttft_s=median([s.ttft_s for s in waited if s.ttft_s is not None]),
+        cached=doubts.get(cached.MARK.name, 0),
+        prefill_rate=median(_prefill_rates(waited)),
         peak_memory=max(
-            (s.runner_peak_memory for s in ok if s.runner_peak_memory is not None), default=None
+            (
+                s.runner_peak_memory
+                for s in trial.sound(Figure.MEMORY).samples
+                if s.runner_peak_memory is not None
+            ),
+            default=None,
         ),
         lossless=_lossless(run, probes, trial),
         ceiling=ceiling,
         ceiling_share=(
             utilisation(decode_rate.value, ceiling.rate) if decode_rate and ceiling.rate else None
         ),
-        loops=0 if arm.synthetic else sum(find_loop(sample) is not None for sample in ok),
+        loops=doubts.get(loop.MARK.name, 0),
+        doubts=doubts,
+        spoiled=len(timed.spoiled),
+        left_out=() if timed.doubtful else tuple(sample.key for sample in timed.spoiled),
+        doubtful=doubtful(trial),
     )
     return replace(row, notes=notes_of(row, trial))
 

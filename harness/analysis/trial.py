@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import Ceiling
+from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.analysis.doubt.sound import Sound, sound
 from harness.analysis.lossless import Lossless
 from harness.analysis.speculating import Speculating
 from harness.analysis.statistics import Estimate, Interval
@@ -26,7 +28,7 @@ class TrialSummary:
     workload: str
     max_tokens: int
     ok: int
-    """Samples that succeeded; the figures are made of these."""
+    """Samples that succeeded; the figures are made of these, but for doubtful ones."""
     failed: int
     failure: str | None
     """Why the trial has no figures; None for one that has."""
@@ -57,7 +59,21 @@ class TrialSummary:
     """Decode rate / ceiling: 1 is all that the memory allows."""
     loops: int
     """Answers that end in a loop."""
+    doubts: Mapping[str, int]
+    """Name of a mark -> how many samples have it."""
+    spoiled: int
+    """Samples whose decode rate some doubt spoils."""
+    left_out: tuple[SampleKey, ...]
+    """Of these, the samples that the decode rate and the speed-up leave out: all or none."""
+    doubtful: str | None
+    """What spoiled so many samples, of the row or of its plain arm, that the decode rate or the
+    speed-up is made of spoiled ones too; None where they are made of sound ones."""
     notes: tuple[str, ...]
+
+    def sound(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Those of its `samples` that the decode rate and the speed-up are made of."""
+        left_out = set(self.left_out)
+        return [sample for sample in samples if sample.key not in left_out]
 
 
 Place = tuple[str, str, int]
@@ -85,6 +101,8 @@ class Trial:
     launches: Sequence[Launch]
     drafts_elsewhere: bool
     """Some sample of the arm, perhaps on another workload, drafted something or does not tell."""
+    marks: Mapping[SampleKey, tuple[Mark, ...]]
+    """Of the samples, plain's too, that raise a doubt."""
 
     @property
     def ok(self) -> list[Sample]:
@@ -97,3 +115,15 @@ class Trial:
     @property
     def lost(self) -> list[Launch]:
         return [launch for launch in self.launches if launch.status == "failed"]
+
+    def sound(self, figure: Figure) -> Sound:
+        """The samples that a figure is made of."""
+        return sound(self.ok, self.marks, figure)
+
+    def sound_plain(self, figure: Figure) -> Sound:
+        """Plain's samples that a figure is held against."""
+        return sound([s for s in self.plain if s.status == "ok"], self.marks, figure)
+
+    def counts(self) -> Counter[Mark]:
+        """How many successful samples have each mark."""
+        return Counter(mark for sample in self.ok for mark in self.marks.get(sample.key, ()))

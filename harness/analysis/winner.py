@@ -150,9 +150,9 @@ def _is_rival(run: RunData, winner: TrialSummary, other: TrialSummary) -> bool:
 
 
 def _samples(run: RunData, row: TrialSummary) -> list[Sample]:
-    return [
+    return row.sound(
         sample
         for sample in run.samples
         if (sample.arm, sample.workload, sample.max_tokens)
         == (row.arm.id, row.workload, row.max_tokens)
-    ]
+    )

@@ -64,20 +64,20 @@ class Judge:
         What is not exposed raises none.
         """
         arm = self._arms[sample.arm]
-        found = {
-            busy.MARK: busy.is_busy(sample, self._threads),
-            throttled.MARK: throttled.is_throttled(sample),
-            residency.MARK: residency.is_spilled(sample, self._weights[arm.id]),
-            clocks_apart.MARK: clocks_apart.clocks_are_apart(sample, arrivals_seen),
-            arrivals.MARK: arrivals.arrived_together(sample, arrivals_seen),
-            retried.MARK: sample.launch in self._retries,
-            slots.MARK: slots.has_slots(arm, self._launches.get(sample.launch)),
-            cached.MARK: cached.is_cached(sample),
-            early_end.MARK: early_end.ends_early(sample),
-            loop.MARK: loop.loops(sample, arm),
-            rejected.MARK: rejected.all_rejected(sample, arm),
-        }
-        return tuple(mark for mark, doubted in found.items() if doubted)
+        found = (
+            (busy.MARK, busy.is_busy(sample, self._threads)),
+            (throttled.MARK, throttled.is_throttled(sample)),
+            (residency.MARK, residency.is_spilled(sample, self._weights[arm.id])),
+            (clocks_apart.MARK, clocks_apart.clocks_are_apart(sample, arrivals_seen)),
+            (arrivals.MARK, arrivals.arrived_together(sample, arrivals_seen)),
+            (retried.MARK, sample.launch in self._retries),
+            (slots.MARK, slots.has_slots(arm, self._launches.get(sample.launch))),
+            (cached.MARK, cached.is_cached(sample)),
+            (early_end.MARK, early_end.ends_early(sample)),
+            (loop.MARK, loop.loops(sample, arm)),
+            (rejected.MARK, rejected.all_rejected(sample, arm)),
+        )
+        return tuple(mark for mark, doubted in found if doubted)
 
     def together(self, samples: Sequence[Sample]) -> Mapping[SampleKey, tuple[Mark, ...]]:
         """The doubts that need all successful samples of one trial, which are given; their

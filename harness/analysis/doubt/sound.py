@@ -18,7 +18,8 @@ class Sound:
     """What one figure of one trial is made of."""
 
     samples: tuple[Sample, ...]
-    left_out: int
+    spoiled: tuple[Sample, ...]
+    """Left out, unless it is doubtful."""
     doubtful: bool
     """More than half are spoiled, so that all were kept."""
 
@@ -27,10 +28,10 @@ def sound(
     samples: Sequence[Sample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
 ) -> Sound:
     """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
-    kept = tuple(
-        s for s in samples if not any(figure in mark.spoils for mark in marks.get(s.key, ()))
+    spoiled = tuple(
+        s for s in samples if any(figure in mark.spoils for mark in marks.get(s.key, ()))
     )
-    left_out = len(samples) - len(kept)
-    if left_out > MOST_LEFT_OUT * len(samples):
-        return Sound(tuple(samples), 0, doubtful=True)
-    return Sound(kept, left_out, doubtful=False)
+    if len(spoiled) > MOST_LEFT_OUT * len(samples):
+        return Sound(tuple(samples), spoiled, doubtful=True)
+    keys = {sample.key for sample in spoiled}
+    return Sound(tuple(s for s in samples if s.key not in keys), spoiled, doubtful=False)
