@@ -45,6 +45,8 @@ def _repeating_tail(
     """(period, length) of the repeating tail with the shortest period, if it is long enough."""
     size = len(sequence)
     for period in range(1, min(longest_period, size // REPEATS) + 1):
+        if sequence[-1 - period] != sequence[-1]:
+            continue
         length = period
         while length < size and sequence[size - 1 - length] == sequence[size - 1 - length + period]:
             length += 1
