@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.analysis.ceilings import Ceiling, Measured, trial_ceiling
 from harness.analysis.doubt import cached, loop
-from harness.analysis.doubt.judge import MARKS, judge
+from harness.analysis.doubt.judge import MARKS, Doubts, judge
 from harness.analysis.doubt.mark import Figure
 from harness.analysis.lossless import (
     VOID,
@@ -35,13 +35,14 @@ from harness.theory.ceiling import utilisation
 from runners.base.speculation import PLAIN, parts_of
 
 
-def summarise(run: RunData) -> tuple[TrialSummary, ...]:
+def summarise(run: RunData, doubts: Doubts | None = None) -> tuple[TrialSummary, ...]:
     """Every trial that the manifest planned, by workload, max_tokens and arm.
 
     A trial that failed, or that an interrupted run never came to, is a row too. Figures leave out
-    the samples that a doubt spoils for them.
+    the samples that a doubt spoils for them. `doubts`: those that were found while the answers
+    were there, of a run without them; None: the run is judged now.
     """
-    marks = judge(run).marks
+    marks = (judge(run) if doubts is None else doubts).marks
     names = setting_names(run.manifest.arms)
     drafting = {s.arm for s in run.samples if s.status == "ok" and s.drafted != 0}
     samples = by_place(run.samples)
