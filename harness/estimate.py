@@ -25,18 +25,27 @@ class Estimate:
     """Seconds for a whole plan; None where they cannot be told, for the `reason`."""
 
     seconds: float | None
+    """For the least rounds."""
     reason: str = ""
+    most_s: float | None = None
+    """For the most rounds, where what is measured decides how many there are."""
 
     @property
     def words(self) -> str:
         if self.seconds is None:
             return f"time unknown: {self.reason}"
-        minutes = self.seconds / 60
-        span = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
+        span = f"about {_span(self.seconds)}"
+        if self.most_s is not None:
+            span = f"at least {span} and at most about {_span(self.most_s)}"
         return (
-            f"about {span} if decoding reaches {ASSUMED_SHARE:.0%} of the memory bandwidth "
+            f"{span} if decoding reaches {ASSUMED_SHARE:.0%} of the memory bandwidth "
             "and every answer its full length"
         )
+
+
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
 
 
 def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
@@ -73,7 +82,10 @@ def estimate(plan: Plan, runners: Mapping[str, Runner]) -> Estimate:
         for prompt in plan.prompts:
             read = sum(len(m.content) for m in prompt.messages) / 4 / PREFILL_ADVANTAGE
             total += sum((read + longest) * per_token for longest in plan.suite.max_tokens)
-    return Estimate(total * plan.suite.repeats)
+    suite = plan.suite
+    return Estimate(
+        total * suite.least_rounds, most_s=total * suite.most_rounds if suite.goes_on else None
+    )
 
 
 def _starting_s(runner: Runner) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -60,6 +60,22 @@ class RunData:
     samples: tuple[Sample, ...]
     sessions: tuple[Session, ...]
     probes: tuple[Probe, ...] = ()
+
+    @property
+    def planned(self) -> int:
+        """Requests of all rounds that were begun, or are to be in any case.
+
+        Whether a run that goes on until it is good enough is at its end, is told by its last
+        session, which was not interrupted; else there is a round more to come.
+        """
+        suite = self.manifest.suite
+        begun = max((sample.round for sample in self.samples), default=0)
+        a_round = self.manifest.planned // suite.least_rounds
+        rounds = max(suite.least_rounds, begun)
+        finished = bool(self.sessions) and not self.sessions[-1].interrupted
+        if not finished and rounds < suite.most_rounds and len(self.samples) >= rounds * a_round:
+            rounds += 1
+        return rounds * a_round
 
 
 class RunFolder:
@@ -179,10 +195,20 @@ def read_run(path: Path) -> RunData:
     Raises:
         RunFolderError: no run, another schema version, or a line that is not what it should be.
     """
+    rest = read_all_but_samples(path)
+    return replace(rest, samples=_distinct(path / SAMPLES, _read_lines(path / SAMPLES, Sample)))
+
+
+def read_all_but_samples(path: Path) -> RunData:
+    """The run with no sample in it: `harness.run_stream` reads those one by one.
+
+    Raises:
+        RunFolderError: as `read_run`.
+    """
     return RunData(
         manifest=_read_manifest(path),
         launches=_latest(_read_lines(path / LAUNCHES, Launch)),
-        samples=_distinct(path / SAMPLES, _read_lines(path / SAMPLES, Sample)),
+        samples=(),
         sessions=_read_lines(path / SESSIONS, Session),
         probes=_distinct(path / PROBES, _read_lines(path / PROBES, Probe)),
     )
@@ -216,19 +242,26 @@ def _read_lines(file: Path, kind: type[R]) -> tuple[R, ...]:
     except OSError as error:
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
     records = []
-    again = "; under --resume it is measured again" if kind in (Sample, Probe) else ""
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:
-            fault = error.errors()[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            raise RunFolderError(
-                f"{file}, line {number}: not a {kind.__name__.lower()}: "
-                f"{f'{place}: ' if place else ''}{fault['msg']}\n"
-                f"Delete that line{again}."
-            ) from None
+            raise line_fault(file, number, kind, error) from None
     return tuple(records)
+
+
+def line_fault(
+    file: Path, number: int, kind: type[Record], error: ValidationError
+) -> RunFolderError:
+    """What to say of a line that is none of its kind."""
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    again = "; under --resume it is measured again" if kind in (Sample, Probe) else ""
+    return RunFolderError(
+        f"{file}, line {number}: not a {kind.__name__.lower()}: "
+        f"{f'{place}: ' if place else ''}{fault['msg']}\n"
+        f"Delete that line{again}."
+    )
 
 
 def _latest(launches: tuple[Launch, ...]) -> tuple[Launch, ...]:
@@ -240,12 +273,16 @@ def _distinct(file: Path, records: tuple[Keyed, ...]) -> tuple[Keyed, ...]:
     seen: dict[tuple[object, ...], int] = {}
     for number, record in enumerate(records, start=1):
         if record.key in seen:
-            raise RunFolderError(
-                f"{file}, line {number}: the same request as line {seen[record.key]}; "
-                "delete one of the two lines"
-            )
+            raise repeated(file, number, seen[record.key])
         seen[record.key] = number
     return records
+
+
+def repeated(file: Path, number: int, earlier: int) -> RunFolderError:
+    """What to say of a line whose request another line holds already."""
+    return RunFolderError(
+        f"{file}, line {number}: the same request as line {earlier}; delete one of the two lines"
+    )
 
 
 def _cut_partial_line(file: IO[bytes]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from harness.differences import forks_to_probe
+from harness.goal import Standing, standing
 from harness.measure import Place, ServerLostError, measure
 from harness.plan import Batch, Plan
 from harness.probing import Prober
@@ -53,6 +54,9 @@ class Observer(Protocol):
     def probing(self, count: int) -> None:
         """So many places where answers part from plain's are about to be looked at."""
 
+    def judged(self, round_number: int, standing: Standing) -> None:
+        """After a whole round: how the run stands; unless it is good enough, another follows."""
+
 
 class Sweep:
     """One session of measuring a plan into a folder."""
@@ -66,6 +70,7 @@ class Sweep:
         self._observer = observer
         earlier = folder.read()
         self._done = {sample.key for sample in earlier.samples}
+        self._begun = max((sample.round for sample in earlier.samples), default=0)
         self._sequence = 1 + max((sample.sequence for sample in earlier.samples), default=-1)
         self._launch_names = {launch.id for launch in earlier.launches}
         self._broken: set[str] = set()
@@ -81,10 +86,11 @@ class Sweep:
         begun = time.perf_counter()
         finished = False
         try:
-            for batch in self._plan.batches():
-                left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
-                if left:
-                    await self._run_batch(replace(batch, prompts=left))
+            for number in self._rounds():
+                for batch in self._plan.round(number):
+                    left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
+                    if left:
+                        await self._run_batch(replace(batch, prompts=left))
             await self._probe()
             finished = True
         finally:
@@ -97,6 +103,26 @@ class Sweep:
                     interrupted=not finished,
                 )
             )
+
+    def _rounds(self) -> Iterator[int]:
+        """The rounds in order: the least ones, those that an earlier session had begun, and as many
+        as it takes until the run is good enough."""
+        suite = self._plan.suite
+        before = None
+        for number in range(1, suite.most_rounds + 1):
+            if number > max(suite.least_rounds, self._begun):
+                # A round in which nothing could be measured would be followed by more of them.
+                if self._sequence == before or self._is_enough(number - 1):
+                    return
+                before = self._sequence
+            yield number
+
+    def _is_enough(self, round_number: int) -> bool:
+        found = standing(self._folder.path, self._plan.suite, self._broken)
+        if found is None:
+            return True
+        self._observer.judged(round_number, found)
+        return found.reached
 
     async def _run_batch(self, batch: Batch) -> None:
         """Measure an arm's prompts, with a new launch where the runner was lost in the middle.

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.estimate import estimate
+from harness.estimate import Estimate, estimate
 from harness.feasible import left_out
+from harness.goal import goal_of
 from harness.plan import Plan
 from harness.report.escape import clean
 from harness.report.numbers import counted
@@ -41,6 +42,7 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
             "trials": plan.trials,
             "requests": plan.samples,
             "estimated_s": guess.seconds,
+            **(_at_most(plan, guess) if plan.suite.goes_on else {}),
         }
         print(json.dumps(shown, indent=2))
         return
@@ -52,19 +54,39 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     several = len({arm.runner for arm in plan.arms}) > 1
     models = _models(plan, runners) if several or not chosen else []
     context = f"; context {plan.context}" if chosen else ""
+    at_least = "at least " if plan.suite.goes_on else ""
     lines = [
         *(["", *models] if models else []),
         *(["", *shortened, *cannot] if shortened or cannot else []),
         "",
-        f"{counted(len(plan.measured), 'arm')} in {counted(plan.suite.repeats, 'round')}: "
-        f"{counted(plan.launches, 'launch', 'launches')}",
+        f"{counted(len(plan.measured), 'arm')} in {_rounds(plan)}: "
+        f"{at_least}{counted(plan.launches, 'launch', 'launches')}",
         f"{counted(plan.trials, 'trial')}: each arm on each workload at each answer length",
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
         f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens{context}",
-        f"{counted(plan.samples, 'request')}, {guess.words}",
+        f"{at_least}{counted(plan.samples, 'request')}, {guess.words}",
     ]
     for line in lines:
         console.print(Text(clean(line)))
+
+
+def _rounds(plan: Plan) -> str:
+    """'3 rounds', 'at least 3 rounds and at most 30, until it is precise to 2%'."""
+    suite = plan.suite
+    rounds = counted(suite.least_rounds, "round")
+    if not suite.goes_on:
+        return rounds
+    return f"at least {rounds} and at most {suite.most_rounds}, {goal_of(suite)}"
+
+
+def _at_most(plan: Plan, guess: Estimate) -> dict[str, float | None]:
+    """Launches, requests and time of the most rounds: the others are those of the least."""
+    least, most = plan.suite.least_rounds, plan.suite.most_rounds
+    return {
+        "most_launches": plan.launches // least * most,
+        "most_requests": plan.samples // least * most,
+        "estimated_most_s": guess.most_s,
+    }
 
 
 def _table(plan: Plan) -> Table:

@@ -35,9 +35,7 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
             f"the samples are kept, make them later with: bench report {folder}"
         ) from None
     rows = report.rows
-    failed = len(run.samples) < run.manifest.planned or any(
-        row.failed or row.failure for row in rows
-    )
+    failed = len(run.samples) < run.planned or any(row.failed or row.failure for row in rows)
     if as_json:
         print(json.render(report))
         return failed

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from harness.analysis.settings import setting_names
+from harness.goal import Standing
 from harness.plan import Batch, Plan
 from harness.records import Launch, Sample
 from harness.report import numbers
@@ -30,7 +31,9 @@ class SweepProgress:
 
     def __init__(self, plan: Plan, done: int) -> None:
         self._labels: Mapping[str, str] = setting_names(plan.arms)
-        self._rounds = plan.suite.repeats
+        self._rounds = "" if plan.suite.goes_on else f"/{plan.suite.repeats}"
+        self._a_round = plan.samples // plan.suite.least_rounds
+        self._least = plan.samples
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._measured = 0
@@ -70,7 +73,7 @@ class SweepProgress:
 
     def launching(self, batch: Batch) -> None:
         self._end_launch()
-        self._here = f"round {batch.round}/{self._rounds}  {self._labels[batch.arm.id]}"
+        self._here = f"round {batch.round}{self._rounds}  {self._labels[batch.arm.id]}"
         self._describe("loading")
 
     def launched(self, launch: Launch) -> None:
@@ -94,6 +97,15 @@ class SweepProgress:
         places = numbers.counted(count, "first difference")
         self._progress.update(self._task, description=f"probing {places}")
         self._line(f"probing {places} from plain decoding")
+
+    def judged(self, round_number: int, standing: Standing) -> None:
+        """The bar ends with the rounds that are sure to come."""
+        self._end_launch()
+        more = 0 if standing.reached else self._a_round
+        self._progress.update(
+            self._task, total=max(self._least, round_number * self._a_round + more)
+        )
+        self._line(f"round {round_number}, {standing.words}")
 
     def _end_launch(self) -> None:
         if self._measured and not self._live:

@@ -18,7 +18,7 @@ from harness.cli.progress import SweepProgress
 from harness.feasible import left_out
 from harness.gather import gather
 from harness.manifest import differences, make_manifest
-from harness.plan import Plan, make_plan
+from harness.plan import make_plan
 from harness.run_folder import RunFolder, RunFolderError, check_free, read_run
 from harness.sweep import Sweep
 
@@ -76,7 +76,7 @@ def run_sweep(
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
-        complain(_interruption(folder, plan))
+        complain(_interruption(folder))
         return INTERRUPTED
     return FAILED if failed else 0
 
@@ -98,10 +98,11 @@ def _measure(sweep: Sweep) -> bool:
     return False
 
 
-def _interruption(folder: RunFolder, plan: Plan) -> str:
-    done = len(read_run(folder.path).samples)
+def _interruption(folder: RunFolder) -> str:
+    run = read_run(folder.path)
+    planned = f"{'at least ' if run.manifest.suite.goes_on else ''}{run.planned}"
     return (
-        f"interrupted; {done} of {plan.samples} requests are measured and kept\n"
+        f"interrupted; {len(run.samples)} of {planned} requests are measured and kept\n"
         f"to go on:             bench sweep --resume {folder.path}\n"
         f"to see what there is: bench report {folder.path}"
     )

@@ -205,6 +205,22 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=HOW,
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Go on round by round until every speed-up's interval is within this, as in 2%.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    max_rounds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Rounds after which --precision gives up. Default: 30.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(metavar="T", help="0, the default, is greedy.", rich_help_panel=HOW),
@@ -312,6 +328,8 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "prompts": prompts,
         "max_tokens": max_tokens,
         "repeats": repeats,
+        "precision": precision,
+        "max_rounds": max_rounds,
         "temperature": temperature,
         "seed": seed,
         "bandwidth": bandwidth,

@@ -111,6 +111,8 @@ class Watcher:
             assert task is not None
             task.cancel()
 
+    def judged(self, round_number: int, standing: object) -> None: ...
+
 
 def runners_of(*, longer_prompts: bool = False) -> dict[str, Runner]:
     return {"mock": MockRunner(), "other": OtherRunner(longer_prompts)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import psutil
 import pytest
 
 from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.precision import Exactness
 from harness.analysis.summary import summarise
+from harness.goal import Standing
 from harness.manifest import make_manifest
 from harness.plan import Batch, Plan, make_plan
 from harness.records import Launch, Sample
@@ -32,6 +35,7 @@ class Recorder:
         self.launches: list[Launch] = []
         self.samples: list[Sample] = []
         self.pids: set[int] = set()
+        self.standings: dict[int, Standing] = {}
 
     def launching(self, batch: Batch) -> None:
         self.last = batch
@@ -44,6 +48,9 @@ class Recorder:
 
     def probing(self, count: int) -> None:
         self.probed = count
+
+    def judged(self, round_number: int, standing: Standing) -> None:
+        self.standings[round_number] = standing
 
 
 def plan_of(**changes: Any) -> Plan:
@@ -226,6 +233,111 @@ async def test_resuming_a_finished_run_measures_nothing(tmp_path: Path) -> None:
         await Sweep(plan, RUNNERS, folder, recorder).run()
     assert not recorder.launches
     assert read_run(tmp_path / "run").samples == before.samples
+
+
+# ---- going on until it is precise -------------------------------------------------------------
+
+PRECISE = {"precision": 0.5, "repeats": 1, "methods": ["mtp"], "prompts": 2}
+
+
+def exactness(monkeypatch: pytest.MonkeyPatch, half_widths: Sequence[float | None]) -> None:
+    """What the least exact figure is found at, each time when it is asked for."""
+    left = iter(half_widths)
+    monkeypatch.setattr(
+        "harness.goal.least_exact",
+        lambda *_, **__: Exactness("mtp k=2", "coding", next(left)),
+    )
+
+
+async def test_rounds_go_on_until_the_figures_are_exact_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exactness(monkeypatch, [None, 0.9, 0.50001, 0.5])
+    plan, recorder = plan_of(**PRECISE), Recorder()
+    with new_folder(plan, tmp_path / "run") as folder:
+        await Sweep(plan, RUNNERS, folder, recorder).run()
+    run = read_run(tmp_path / "run")
+    assert {number: one.reached for number, one in recorder.standings.items()} == {
+        3: False,
+        4: False,
+        5: False,
+        6: True,
+    }
+    assert recorder.standings[3].words == "coding mtp k=2 at no interval yet of ±50%"
+    assert recorder.standings[4].words == "coding mtp k=2 at ±90.0% of ±50%"
+    assert len(run.samples) == run.planned == 6 * 2 * 2
+    assert run.manifest.planned == 3 * 2 * 2
+    # Later rounds are as those of any sweep: each launch and each prompt once.
+    assert len({launch.id for launch in run.launches}) == len(run.launches) == 6 * 2
+
+
+async def test_rounds_end_with_the_most_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exactness(monkeypatch, [0.9] * 9)
+    plan, recorder = plan_of(**PRECISE, max_rounds=4), Recorder()
+    with new_folder(plan, tmp_path / "run") as folder:
+        await Sweep(plan, RUNNERS, folder, recorder).run()
+    run = read_run(tmp_path / "run")
+    assert list(recorder.standings) == [3]
+    assert len(run.samples) == run.planned == 4 * 2 * 2
+
+
+@pytest.mark.parametrize("after", [1, 11, 12, 13, 16, 19])
+async def test_what_goes_on_is_cancelled_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    plan, path = plan_of(**PRECISE), tmp_path / "run"
+    exactness(monkeypatch, [0.9, 0.9, *[0.4] * 9])
+
+    async def first() -> None:
+        with new_folder(plan, path) as folder:
+            await Sweep(plan, RUNNERS, folder, Interrupting(after)).run()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(first())
+    before = read_run(path)
+    assert len(before.samples) == after < before.planned
+    exactness(monkeypatch, [0.9] * (2 - max(0, (after - 9) // 4)) + [0.4] * 9)
+    with RunFolder.resume(path) as folder:
+        await Sweep(plan, RUNNERS, folder, Recorder()).run()
+    run = read_run(path)
+    assert run.samples[:after] == before.samples
+    assert len({sample.key for sample in run.samples}) == len(run.samples) == run.planned
+    # A round that was begun is measured to its end, and one that was not only if need be.
+    assert run.planned == 5 * 2 * 2
+    with RunFolder.resume(path) as folder:
+        again = Recorder()
+        await Sweep(plan, RUNNERS, folder, again).run()
+    assert not again.samples
+    assert read_run(path).planned == len(run.samples)
+
+
+async def test_an_arm_that_breaks_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def found(*_: object, without: Collection[str]) -> None:
+        asked.append(set(without))
+
+    monkeypatch.setattr("harness.goal.least_exact", found)
+    arms = [{"method": "mtp", "args": {"fault": ["none", "refuse-speculation"]}}]
+    plan, recorder = plan_of(methods=[], arm=arms, precision=0.02), Recorder()
+    with new_folder(plan, tmp_path / "run") as folder:
+        await Sweep(plan, RUNNERS, folder, recorder).run()
+    assert asked == [{launch.arm for launch in recorder.launches if launch.status == "failed"}]
+    assert recorder.standings[3] == Standing(True, "no figure to be made more exact")
+    run = read_run(tmp_path / "run")
+    # What was planned of it is missing, which the exit status tells.
+    assert len(run.samples) == run.planned * 3 / 4
+
+
+async def test_nothing_that_works_ends_after_the_least_rounds(tmp_path: Path) -> None:
+    plan = plan_of(methods=[], args={"fault": "die-at-start"}, precision=0.02)
+    run = await sweep(plan, tmp_path / "run")
+    assert len(run.launches) == 1
+    assert run.planned == 3 * 3
 
 
 # ---- probes ----------------------------------------------------------------------------------

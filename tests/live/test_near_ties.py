@@ -91,6 +91,8 @@ class Silent:
     def probing(self, count: int) -> None:
         self.probed += count
 
+    def judged(self, round_number: int, standing: object) -> None: ...
+
 
 async def test_a_forged_answer_is_found_out(tmp_path: Path) -> None:
     """A sweep whose speculative answer is changed in one token, then gone on with."""
