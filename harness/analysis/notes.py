@@ -103,12 +103,13 @@ def _marks(row: TrialSummary, trial: Trial) -> list[str]:
         if not counts[mark] or (mark == rejected.MARK and row.speculating.acceptance_rate == 0):
             continue
         figures = [figure for figure in Figure if figure in mark.spoils]
-        if not figures:
-            done = ""
-        elif trial.sound(figures[0]).doubtful:
-            done = " doubtful, so none is left out"
-        else:
-            done = " left out" if figures[0] is Figure.RATE else f" left out of {figures[0].value}"
+        done = ""
+        if figures:
+            main, of_all = figures[0], trial.sound(figures[0]).doubtful
+            if main is Figure.RATE:
+                done = " doubtful, so none is left out" if of_all else " left out"
+            elif not of_all:
+                done = f" left out of {main.value}"
         notes.append(f"{counts[mark]} of {row.ok}{done}: {mark.words}")
     return notes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,18 @@ from harness.records import Sample
 
 @dataclass(frozen=True)
 class Speculating:
-    """How the drafts of some samples fared, added up over all of their steps."""
+    """How the drafts of some samples fared, added up over all of their steps but where it is said
+    to be a mean over requests."""
 
     acceptance_rate: float | None = None
     """accepted / drafted."""
     acceptance_length: float | None = None
     """Tokens a decode step: the step that ended the prefill, and its token, are left out."""
+    acceptance_rate_of_requests: float | None = None
+    """Mean over the requests that drafted anything of each one's accepted / drafted: a long answer
+    counts no more than a short one."""
+    acceptance_length_of_requests: float | None = None
+    """Mean over the requests of each one's tokens a decode step."""
     drafted_per_step: float | None = None
     accepted_per_position: tuple[float, ...] | None = None
     """Share of the decode steps in which the draft's token 0, 1, … was accepted."""
@@ -57,6 +64,10 @@ def speculating_of(samples: Sequence[Sample], longest: int | None = None) -> Spe
         ),
         acceptance_length=_share(
             sum(tokens for tokens, _ in with_steps), sum(steps - 1 for _, steps in with_steps)
+        ),
+        acceptance_rate_of_requests=_mean_share(with_drafts),
+        acceptance_length_of_requests=_mean_share(
+            [(tokens, steps - 1) for tokens, steps in with_steps]
         ),
         drafted_per_step=_share(
             sum(drafted for drafted, _ in with_both), sum(steps for _, steps in with_both)
@@ -100,3 +111,9 @@ def _positions(counts: Sequence[tuple[int, ...]], steps: int) -> tuple[float, ..
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole > 0 else None
+
+
+def _mean_share(parts: Sequence[tuple[int, int]]) -> float | None:
+    """The mean of part / whole over those that have a whole."""
+    shares = [part / whole for part, whole in parts if whole > 0]
+    return math.fsum(shares) / len(shares) if shares else None

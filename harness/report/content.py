@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import fits_cache, used_bandwidth
+from harness.analysis.doubt.judge import judge
 from harness.analysis.lossless import NEAR_TIE
+from harness.analysis.precision import least_exact
 from harness.analysis.side_by_side import (
     SideBySide,
     compare_runners,
@@ -18,14 +20,17 @@ from harness.analysis.step_costs import cost_fits, step_costs
 from harness.analysis.summary import summarise
 from harness.analysis.trial import TrialSummary
 from harness.analysis.winner import find_winners
+from harness.goal import of_precision
 from harness.records import Launch
 from harness.report import numbers
+from harness.report.doubts import doubt_warnings
 from harness.report.facts import (
     Fact,
     FactGroup,
     machine_facts,
     method_facts,
     model_facts,
+    rounds_begun,
     runner_facts,
     wall_time,
 )
@@ -111,8 +116,13 @@ LEGEND = (
         "geometric mean of the decode rates divided by plain's, the same prompt in the same round",
     ),
     Fact("draft tokens (k)", "tokens proposed for one verification"),
-    Fact("acceptance", "accepted / drafted tokens, over all steps"),
+    Fact("acceptance", "accepted / drafted tokens, over all steps of all requests"),
     Fact("τ", "acceptance length: tokens a decode step, the target's own included"),
+    Fact(
+        "of a request",
+        "acceptance and τ as means over the requests, where a long answer counts no more than a "
+        "short one",
+    ),
     Fact("lossless", "whether the answer is plain's, token by token"),
     Fact(
         "near-tie at n (m)",
@@ -165,12 +175,13 @@ def build_report(run: RunData) -> Report:
     return Report(
         title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
-        warnings=prompt_warnings(other_prompts(run)),
+        warnings=(*prompt_warnings(other_prompts(run)), *doubt_warnings(run, rows)),
         headlines=headlines(contests, compare_runners(run, groups, contests)),
         rows=rows,
         table=main_table(rows),
         remarks=(
             *_missing(run),
+            *_exactness(run, rows),
             *_as_served(run),
             *_remarks(rows),
             *_bandwidths(run, rows),
@@ -203,8 +214,23 @@ def build_report(run: RunData) -> Report:
 
 def _missing(run: RunData) -> tuple[str, ...]:
     """Whether the run was cut short, by an interruption or by runners that did not start."""
-    planned, measured = run.manifest.planned, len(run.samples)
-    return () if measured >= planned else (f"{measured} of {planned} planned requests were sent.",)
+    planned, measured = run.planned, len(run.samples)
+    if measured >= planned:
+        return ()
+    least = "at least " if run.manifest.suite.goes_on else ""
+    return (f"{measured} of {least}{planned} planned requests were sent.",)
+
+
+def _exactness(run: RunData, rows: Sequence[TrialSummary]) -> tuple[str, ...]:
+    """Whether a sweep that went on until it was precise became so."""
+    wanted = run.manifest.suite.precision
+    if wanted is None:
+        return ()
+    found = of_precision(least_exact(run, rows, judge(run)), wanted)
+    rounds = numbers.counted(rounds_begun(run), "round")
+    if found.reached:
+        return (f"As precise as was asked for after {rounds}: {found.words}.",)
+    return (f"Less precise than was asked for after {rounds}: {found.words}.",)
 
 
 def _visited(run: RunData) -> list[str]:

@@ -41,6 +41,8 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "pairs": lambda row: None if row.speedup is None else row.speedup.count,
     "acceptance_rate": lambda row: row.speculating.acceptance_rate,
     "acceptance_length": lambda row: row.speculating.acceptance_length,
+    "acceptance_rate_of_requests": lambda row: row.speculating.acceptance_rate_of_requests,
+    "acceptance_length_of_requests": lambda row: row.speculating.acceptance_length_of_requests,
     "drafted_per_step": lambda row: row.speculating.drafted_per_step,
     "accepted_per_position": lambda row: "; ".join(
         map(repr, row.speculating.accepted_per_position or ())
@@ -62,6 +64,10 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     "ceiling": lambda row: row.ceiling.rate,
     "ceiling_share": lambda row: row.ceiling_share,
     "loops": lambda row: row.loops,
+    "samples_spoiled": lambda row: row.spoiled,
+    "samples_left_out": lambda row: len(row.left_out),
+    "doubts": lambda row: "; ".join(f"{name} {count}" for name, count in row.doubts.items()),
+    "doubtful": lambda row: row.doubtful,
     "notes": lambda row: "; ".join(row.notes),
 }
 """Column name -> its value. Names are stable: a column may be added, none renamed."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.goal import goal_of
 from harness.machine.fingerprint import Machine
 from harness.records import ModelInfo, RunnerInfo, Session
 from harness.report import numbers
@@ -115,7 +116,7 @@ def method_facts(run: RunData) -> FactGroup:
     prompts = Counter(prompt.workload for prompt in manifest.prompts)
     interrupted = sum(session.interrupted for session in run.sessions)
     facts = [
-        Fact("rounds", str(manifest.suite.repeats)),
+        Fact("rounds", _rounds(run)),
         Fact("order", f"settings shuffled in each round, seed {manifest.suite.seed}"),
         Fact("prompts", ", ".join(f"{count} {name}" for name, count in prompts.items())),
         Fact("max tokens", ", ".join(map(str, manifest.suite.max_tokens))),
@@ -132,6 +133,23 @@ def method_facts(run: RunData) -> FactGroup:
         Fact("sessions", f"{len(run.sessions)}, {interrupted} of them interrupted"),
     ]
     return FactGroup("How it was measured", tuple(facts))
+
+
+def rounds_begun(run: RunData) -> int:
+    """How many rounds a run has, or has come to."""
+    return max((sample.round for sample in run.samples), default=0)
+
+
+def _rounds(run: RunData) -> str:
+    """'3', or '7, at least 3 and at most 30, until every interval is within ±2%'."""
+    suite = run.manifest.suite
+    goal = goal_of(suite)
+    if goal is None:
+        return str(suite.repeats)
+    least, most = suite.least_rounds, suite.most_rounds
+    if least == most:
+        return str(least)
+    return f"{rounds_begun(run)}, at least {least} and at most {most}, {goal}"
 
 
 def wall_time(sessions: Sequence[Session]) -> str | None:

@@ -169,8 +169,8 @@ def _verdict(contest: Contest) -> str:
         f"{name(best)} is {numbers.speedup(best.speedup, 'x plain')}",
         _faithful(best),
     ]
-    if best.loops:
-        parts.append(f"but {best.loops} of {best.ok} answers loop, which inflates acceptance")
+    if best.doubtful is not None:
+        parts.append(f"but doubtful ({best.doubtful})")
     sentence = ", ".join(parts)
     if contest.screen is not None:
         sentence += f" ({contest.screen}: a screen, not a proof)"

@@ -48,6 +48,8 @@ CEILING_SHARE = Column("of ceiling")
 DRAWN_ACCEPTANCE = Column("drawn acceptance")
 DRAWN_LENGTH = Column("drawn τ")
 DRAFTED = Column("drafted a step")
+ACCEPTANCE_OF_REQUESTS = Column("acceptance of a request")
+LENGTH_OF_REQUESTS = Column("τ of a request")
 DIFFERING = Column("answers that differ", "left")
 NOTES = Column("notes", "left")
 REASON = Column("reason", "left")
@@ -124,6 +126,12 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
                 numbers.UNKNOWN if row.arm.is_baseline else differing(row.lossless)
             ),
             DRAFTED: lambda row: of_drafts(row, row.speculating.drafted_per_step, numbers.length),
+            ACCEPTANCE_OF_REQUESTS: lambda row: of_drafts(
+                row, row.speculating.acceptance_rate_of_requests, numbers.percent
+            ),
+            LENGTH_OF_REQUESTS: lambda row: of_drafts(
+                row, row.speculating.acceptance_length_of_requests, numbers.length
+            ),
             Column("accepted at 1, 2, …", "left"): lambda row: of_drafts(
                 row, row.speculating.accepted_per_position, _positions
             ),
@@ -132,8 +140,12 @@ def detail_table(rows: Sequence[TrialSummary]) -> Table:
             Column("peak memory"): lambda row: exposed(row.peak_memory, numbers.size),
         },
     )
-    differ = any(row.lossless.differing and not row.arm.is_baseline for row in measured)
-    return table if differ else table.without([DIFFERING])
+    unwanted = []
+    if not any(row.lossless.differing and not row.arm.is_baseline for row in measured):
+        unwanted.append(DIFFERING)
+    if all(row.arm.method == PLAIN for row in measured):
+        unwanted += [ACCEPTANCE_OF_REQUESTS, LENGTH_OF_REQUESTS]
+    return table.without(unwanted)
 
 
 def failure_table(rows: Sequence[TrialSummary]) -> Table:

@@ -71,7 +71,7 @@ SPARED = (
 LEAST = {SETTING: 24, RUNNER: 18, TEXT: 18}
 """Characters that are enough of a column: longer names of settings and words on texts may take
 several lines."""
-COUNTED = re.compile(r"(\d+)( of \d+: .+)", re.DOTALL)
+COUNTED = re.compile(r"(\d+)( of \d+\b[^:]*: .+)", re.DOTALL)
 
 
 def print_summary(report: Report, console: Console) -> None:

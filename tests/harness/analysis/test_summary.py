@@ -314,7 +314,7 @@ def test_loops_doubts_and_rejections_are_notes():
     assert row.loops == 6
     assert row.notes == (
         "every drafted token was rejected",
-        "6 of 6 doubtful, so none is left out: prompt partly from a cache",
+        "6 of 6: prompt partly from a cache",
         "6 of 6 doubtful, so none is left out: the answer ends in a loop, which is easier to draft "
         "than other text",
     )

@@ -231,7 +231,7 @@ def test_servers_that_do_not_tell_of_their_cache_are_named_once() -> None:
 
 
 def test_a_server_that_drafted_nothing_is_no_failure() -> None:
-    report = alone(drafted=0, accepted=0, steps=65, cached_tokens=0)
+    report = alone(drafted=0, accepted=0, steps=65, cached_tokens=0, bursts=())
     (row,) = report.rows
     assert row.failure is None
     assert cells(report)["acceptance"] == "no drafts"
@@ -301,10 +301,10 @@ def test_the_terminal_says_it_too() -> None:
 
 def test_the_terminal_says_once_what_is_true_of_different_numbers_of_samples() -> None:
     cached = [
-        sample.model_copy(update={"cached_tokens": 3 * (number < 2)})
+        sample.model_copy(update={"cached_tokens": 3 * (number < 4)})
         for number, sample in enumerate(served(OTHER))
     ]
     run = run_of([PLAIN, SERVED, OTHER], [*plain(), *served(cached_tokens=3), *cached])
     text = on_terminal(build_report(run))
-    assert "- 2 to 6 of 6: prompt partly from a cache: endpoint · as served, b · as served" in text
+    assert "- 4 to 6 of 6: prompt partly from a cache: endpoint · as served, b · as served" in text
     assert text.count("prompt partly from a cache") == 1

@@ -95,7 +95,9 @@ def test_drafts_by_draw_are_in_no_headline():
 
 def test_a_winner_that_loops_says_so():
     (line,) = headlines(1.5, change={"tokens": (1, 2) * 40})
-    assert line.endswith("but 6 of 6 answers loop, which inflates acceptance")
+    assert line.endswith(
+        "but doubtful (6 of 6: the answer ends in a loop, which is easier to draft than other text)"
+    )
 
 
 def test_few_pairs_are_a_screen():

@@ -80,7 +80,7 @@ def test_columns_appear_only_if_they_say_something():
     noted = main_table(rows({"cached_tokens": 4, "output_tokens": 5, "steps": 4}))
     assert cells(noted, "ngram-mod k=4")["notes"].split("\n") == [
         "3 of 3: prompt partly from a cache",
-        "3 of 3: answer shorter than 8 tokens",
+        "3 of 3 doubtful, so none is left out: answer shorter than 8 tokens",
     ]
 
 
