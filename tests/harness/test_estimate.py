@@ -50,3 +50,19 @@ def test_unknown_bandwidth_is_an_unknown_time(plan: Plan, monkeypatch: pytest.Mo
     guess = estimate(plan, RUNNERS)
     assert guess == Estimate(None, "too little free memory")
     assert guess.words == "time unknown: too little free memory"
+
+
+def test_what_goes_on_takes_at_least_and_at_most_so_long(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Bandwidth(bytes_per_s=1e9, readings=(1e9,), threads=1, buffer_bytes=1)
+    monkeypatch.setattr(harness.estimate, "measure_read_bandwidth", lambda: measured)
+    once = estimate(plan, RUNNERS)
+    going_on = plan.suite.model_copy(update={"precision": 0.02, "max_rounds": 12})
+    guess = estimate(replace(plan, suite=going_on), RUNNERS)
+    assert guess.seconds == once.seconds
+    assert guess.seconds is not None
+    assert guess.most_s == pytest.approx(4 * guess.seconds)
+    assert replace(guess, seconds=59, most_s=3600).words.startswith(
+        "at least about 59 s and at most about 60 minutes if decoding"
+    )
