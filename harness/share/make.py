@@ -57,7 +57,7 @@ def make_share(folder: Path, plain: str | None = None) -> Share:
         manifest=_manifest(run.manifest, arms, names, private),
         samples_sha256=_hash(folder / SAMPLES) or hashlib.sha256(b"").hexdigest(),
         probes_sha256=_hash(folder / PROBES),
-        samples=_samples(run, arms, names, lines_of(folder)),
+        samples=_samples(run, arms, names, private, lines_of(folder)),
         seal="",
     )
     return sealed(shared)
@@ -133,8 +133,8 @@ def _distinct(names: Mapping[str, str]) -> dict[str, str]:
 def _manifest(manifest: Manifest, arms: Sequence[Arm], names: _Names, private: Private) -> Manifest:
     suite = manifest.suite
     return Manifest(
-        decodebench=manifest.decodebench,
-        created_at=manifest.created_at,
+        decodebench=private.text(manifest.decodebench),
+        created_at=private.text(manifest.created_at),
         command=(),
         suite=Suite(
             name="share",
@@ -153,7 +153,7 @@ def _manifest(manifest: Manifest, arms: Sequence[Arm], names: _Names, private: P
                 workload=names.workloads[prompt.workload],
                 id=names.prompts[prompt.workload, prompt.id],
                 kind="",
-                sha256=prompt.sha256,
+                sha256=private.text(prompt.sha256),
             )
             for prompt in manifest.prompts
         ),
@@ -164,7 +164,7 @@ def _manifest(manifest: Manifest, arms: Sequence[Arm], names: _Names, private: P
                 where="",
                 acceptance_source=private.text(info.acceptance_source),
                 devices=tuple(map(private.text, info.devices)),
-                kind=info.kind,
+                kind=None if info.kind is None else private.text(info.kind),
             )
             for info in manifest.runners
             if info.name == arms[0].runner
@@ -172,7 +172,7 @@ def _manifest(manifest: Manifest, arms: Sequence[Arm], names: _Names, private: P
         models=tuple(
             ModelInfo(
                 path=names.models[model.path],
-                sha256=model.sha256,
+                sha256=private.text(model.sha256),
                 size=model.size,
                 facts=None if model.facts is None else private.model(model.facts),
             )
@@ -205,7 +205,7 @@ def _arm(arm: Arm, names: _Names, private: Private) -> Arm:
 
 
 def _samples(
-    run: RunData, arms: Sequence[Arm], names: _Names, lines: Sequence[str]
+    run: RunData, arms: Sequence[Arm], names: _Names, private: Private, lines: Sequence[str]
 ) -> tuple[SharedSample, ...]:
     doubts = judge(run)
     against = _against_plain(run, arms)
@@ -216,14 +216,14 @@ def _samples(
             bursts=len(sample.bursts),
             doubts=tuple(mark.name for mark in doubts.of(sample)),
             against_plain=against.get(sample.key),
-            figures=_figures(sample, names),
+            figures=_figures(sample, names, private),
         )
         for sample, line in zip(run.samples, lines, strict=True)
         if sample.arm in ids
     )
 
 
-def _figures(sample: Sample, names: _Names) -> Sample:
+def _figures(sample: Sample, names: _Names, private: Private) -> Sample:
     """The sample's numbers, and which request it was."""
     told = {
         key: value
@@ -237,6 +237,7 @@ def _figures(sample: Sample, names: _Names) -> Sample:
             "workload": names.workloads[sample.workload],
             "prompt": names.prompts[sample.workload, sample.prompt],
             "launch": "",
+            "started_at": private.text(sample.started_at),
             "finish_reason": sample.finish_reason if sample.finish_reason in FINISHED else None,
         }
     )

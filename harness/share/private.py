@@ -22,8 +22,12 @@ IMPERSONAL = frozenset(
 )
 """Names of accounts and machines that tell nothing of a person; as words they mean other things."""
 
+LONG = 5
+"""Letters of a name that other words hardly hold by chance."""
+
 ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>|]+", re.IGNORECASE)
-FOLDERS = re.compile(r"(?<![\w.])(?:~[\w.-]*|[A-Za-z]:)?(?:[/\\]+[^/\\\s\"'<>|,;=]+)*[/\\]+(?=\S)")
+FOLDERS = re.compile(r"(?<![\w.])(?:~[\w.-]*)?(?:/+[^/\s\"'<>|,;=]+)*/+(?=\S)")
+WINDOWS = re.compile(r"(?:\b[A-Za-z]:|\\)\\+(?:[^\\/\s\"'<>|,;=]+\\+)*")
 HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:[/\\]+Users[/\\]+)([^/\\\"'\n:]+)")
 HOST = re.compile(r"://(?:[^/@\s\"']*@)?(\[[^\]]+\]|[^/:\s\"'<>|]+)")
 
@@ -43,20 +47,19 @@ class Private:
         for text in texts:
             found |= {*HOME.findall(text), *HOST.findall(text)}
         # A machine goes by its whole name and by the first part of it; numbers are no names.
-        parts = {name.split(".")[0] for name in found if not _is_number(name)}
-        words = {word.strip() for word in found | parts if word.strip()}
+        # A machine goes by its whole name and by the first part of it; numbers are no names.
+        words = {word.strip() for name in found if name for word in (name, name.split(".")[0])}
         hidden = sorted(
-            (word for word in words if word.lower() not in IMPERSONAL), key=len, reverse=True
+            (w for w in words if w and w.lower() not in IMPERSONAL and not _is_number(w)),
+            key=len,
+            reverse=True,
         )
-        either = "|".join(map(re.escape, hidden))
-        self._names = (
-            re.compile(rf"(?<![^\W_])(?:{either})(?![^\W_])", re.IGNORECASE) if hidden else None
-        )
+        self._names = re.compile("|".join(map(_pattern, hidden)), re.IGNORECASE) if hidden else None
 
     def text(self, text: str) -> str:
         """One line of it, without names, addresses, and the folders of paths."""
         text = ADDRESS.sub(HIDDEN, escape.clean(text))
-        text = FOLDERS.sub("", text)
+        text = WINDOWS.sub("", FOLDERS.sub("", text))
         return text if self._names is None else self._names.sub(HIDDEN, text)
 
     def file(self, path: str) -> str:
@@ -103,5 +106,11 @@ def here() -> list[str]:
     return names
 
 
+def _pattern(name: str) -> str:
+    """A short name is hidden as a word of its own, a long one inside of words too."""
+    escaped = re.escape(name)
+    return escaped if len(name) >= LONG else rf"(?<![^\W_]){escaped}(?![^\W_])"
+
+
 def _is_number(name: str) -> bool:
-    return not re.search(r"[^\W\d_]", name) or name.startswith("[")
+    return not re.search(r"[^\W\d_]", name) and "." not in name

@@ -96,7 +96,10 @@ def to_json(share: Share) -> str:
     """The file's text: a line for each sample, fields that are not known left out of it."""
     head = share.model_dump(mode="json", exclude={"samples"})
     lines = [
-        json.dumps(sample.model_dump(mode="json", exclude_none=True), ensure_ascii=False)
+        json.dumps(
+            sample.model_dump(mode="json", exclude_none=True, exclude={"figures": {"bursts"}}),
+            ensure_ascii=False,
+        )
         for sample in share.samples
     ]
     samples = ",\n".join(f"    {line}" for line in lines)
