@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
-from harness.compare.side import Side, SideTrial
+from harness.analysis.settings import PARTED
+from harness.compare.differences import Difference, differences
+from harness.compare.errors import CompareError
+from harness.compare.properties import (
+    DRAFT_MODEL,
+    DRAFT_TOKENS,
+    MAX_TOKENS,
+    METHOD,
+    MODEL,
+    OPTION,
+    RUNNER,
+    SYNTHETIC,
+    WORKLOAD,
+    Properties,
+    Property,
+    Value,
+    apart,
+    properties,
+)
+from harness.compare.side import BASELINE, CANDIDATE, Side, SideTrial
+from harness.records import Manifest
+from harness.report.numbers import counted
 
+__all__ = ["Difference", "Match", "Matching", "check", "match"]
 
-@dataclass(frozen=True)
-class Difference:
-    """Something that is not the same on both sides."""
+MOST = 5
+"""Lines of one message."""
 
-    what: str
-    baseline: str
-    candidate: str
-    forbids: bool
-    """A ratio of the two would mean nothing; refused without --force."""
+Of = tuple[SideTrial, Mapping[str, Property]]
 
 
 @dataclass(frozen=True)
 class Match:
     """A trial of either side: the same but for what the sides differ in. Both hold samples of the
-    prompts alone that are the same text on both."""
+    prompts alone that are the same text on both, and one of the two may hold none."""
 
     name: str
-    """What sets it apart from other matches: 'ngram-mod k=4 · coding · 128 tokens'."""
+    """What sets it apart from other matches: 'ngram-mod k=4 · coding'."""
     baseline: SideTrial
     candidate: SideTrial
 
@@ -35,7 +54,7 @@ class Matching:
 
     matches: tuple[Match, ...]
     unmatched: tuple[str, ...]
-    """Trials of one side alone, each with the side, and why where that is known."""
+    """Trials that stand against nothing, each with its side, and why where that is known."""
     differences: tuple[Difference, ...]
     """Those that forbid a comparison first."""
     paired: bool
@@ -48,4 +67,147 @@ def match(baseline: Side, candidate: Side) -> Matching:
     Raises:
         CompareError: the two have no trial in common.
     """
-    raise NotImplementedError
+    sides = properties(baseline, candidate)
+    paired = baseline.folder.resolve() == candidate.folder.resolve()
+    prompts = _Prompts(baseline.manifest, candidate.manifest)
+    before, repeated = _keyed(sides, sides.baseline)
+    after, repeated_after = _keyed(sides, sides.candidate)
+    matches: list[Match] = []
+    unmatched: list[str] = []
+    for key, (trial, of) in before.items():
+        name = _name(sides, of)
+        other = after.pop(key, None)
+        if other is None:
+            unmatched.append(f"{name}: of the {BASELINE} alone")
+        elif not trial.samples and not other[0].samples:
+            unmatched.append(f"{name}: no sample on either side: {other[0].failure}")
+        elif (found := prompts.narrow(Match(name, trial, other[0]))) is None:
+            unmatched.append(f"{name}: no prompt is the same text on both sides")
+        else:
+            matches.append(found)
+    unmatched += [f"{_name(sides, of)}: of the {CANDIDATE} alone" for _, of in after.values()]
+    unmatched += [
+        f"{_name(sides, of)} ({trial.setting}): the same as another trial of its side"
+        for trial, of in (*repeated, *repeated_after)
+    ]
+    if not any(one.baseline.samples and one.candidate.samples for one in matches):
+        lost = [
+            f"{one.name}: {one.baseline.failure or one.candidate.failure or 'no sample'}"
+            for one in matches
+        ]
+        raise CompareError(_nothing_in_common(baseline, candidate, sides, lost + unmatched))
+    return Matching(
+        tuple(matches),
+        tuple(unmatched),
+        (*differences(baseline, candidate, sides), *prompts.difference(matches)),
+        paired,
+    )
+
+
+def check(matching: Matching) -> None:
+    """Refuse sides whose ratio would mean nothing.
+
+    Raises:
+        CompareError: what differs, with the way to have the ratio all the same.
+    """
+    forbidding = [one for one in matching.differences if one.forbids]
+    if forbidding:
+        lines = [f"- {one.what}: {one.baseline} against {one.candidate}" for one in forbidding]
+        raise CompareError(
+            "\n".join(
+                [
+                    "a ratio of these two would not mean what it seems to, because they differ in",
+                    *lines,
+                    "Compare like with like, or add --force.",
+                ]
+            )
+        )
+
+
+class _Prompts:
+    """Which prompts of two runs are the same text."""
+
+    def __init__(self, before: Manifest, after: Manifest) -> None:
+        self._before, self._after = (
+            {(p.workload, p.id): p.sha256 for p in manifest.prompts} for manifest in (before, after)
+        )
+
+    def narrow(self, found: Match) -> Match | None:
+        """The match with the samples of shared prompts alone; None where there is none."""
+        shared = self._shared(found.baseline.workload, found.candidate.workload)
+        if not shared:
+            return None
+        return replace(
+            found, baseline=_of(found.baseline, shared), candidate=_of(found.candidate, shared)
+        )
+
+    def difference(self, matches: Iterable[Match]) -> Iterator[Difference]:
+        """How many prompts either side has that the other has not."""
+        before = after = shared = 0
+        for pair in dict.fromkeys((m.baseline.workload, m.candidate.workload) for m in matches):
+            before += sum(workload == pair[0] for workload, _ in self._before)
+            after += sum(workload == pair[1] for workload, _ in self._after)
+            shared += len(self._shared(*pair))
+        if max(before, after) > shared:
+            yield Difference(
+                "prompts",
+                f"{before}, {before - shared} left out",
+                f"{after}, {after - shared} left out (only the same texts are compared)",
+                forbids=False,
+            )
+
+    def _shared(self, workload: str, other: str) -> set[str]:
+        return {
+            prompt
+            for (of, prompt), digest in self._before.items()
+            if of == workload and self._after.get((other, prompt)) == digest
+        }
+
+
+def _of(trial: SideTrial, prompts: Collection[str]) -> SideTrial:
+    return replace(trial, samples=tuple(s for s in trial.samples if s.prompt in prompts))
+
+
+def _keyed(sides: Properties, trials: Sequence[Of]) -> tuple[dict[tuple[Value, ...], Of], list[Of]]:
+    """The trials by the values of the key; and those that are the same as an earlier one."""
+    found: dict[tuple[Value, ...], Of] = {}
+    repeated = []
+    for trial in trials:
+        key = tuple(trial[1][name].value for name in sides.key)
+        if found.setdefault(key, trial) is not trial:
+            repeated.append(trial)
+    return found, repeated
+
+
+def _name(sides: Properties, of: Mapping[str, Property]) -> str:
+    """What is the same on both sides and sets a trial apart; its method in any case."""
+    shown = [of[name].shown for name in (RUNNER, MODEL) if name in sides.key]
+    setting = [] if METHOD in sides.differing else [of[METHOD].shown]
+    if DRAFT_TOKENS not in sides.differing and of[DRAFT_TOKENS].value is not None:
+        setting.append(f"k={of[DRAFT_TOKENS].shown}")
+    if SYNTHETIC not in sides.differing and of[SYNTHETIC].value is not None:
+        setting.append(f"synthetic {of[SYNTHETIC].shown}")
+    shown += [" ".join(setting)] if setting else []
+    shown += [f"draft {of[DRAFT_MODEL].shown}"] if DRAFT_MODEL in sides.key else []
+    shown += [
+        f"{name.removeprefix(OPTION)}={of[name].shown}"
+        for name in sides.key
+        if name.startswith(OPTION)
+    ]
+    shown += [of[WORKLOAD].shown] if WORKLOAD not in sides.differing else []
+    shown += [of[MAX_TOKENS].shown] if MAX_TOKENS in sides.key else []
+    return PARTED.join(shown) or "all"
+
+
+def _nothing_in_common(
+    baseline: Side, candidate: Side, sides: Properties, unmatched: Sequence[str]
+) -> str:
+    """Why there is nothing to compare, as nearly as can be told."""
+    lines = [f"{baseline.name} and {candidate.name} have no trial in common"]
+    disjoint = [
+        f"{name}: {before} against {after}" for name, before, after in islice(apart(sides), MOST)
+    ]
+    lines += [f"- {line}" for line in disjoint or unmatched[:MOST]]
+    if not disjoint and len(unmatched) > MOST:
+        lines.append(f"- and {counted(len(unmatched) - MOST, 'more trial')}")
+    return "\n".join(lines)

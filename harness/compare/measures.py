@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Literal
 
@@ -15,6 +15,15 @@ from harness.records import Sample
 
 WHOLE = ""
 """Stands in place of a prompt where a figure is of a whole round."""
+
+NONE_ACCEPTED = 0.5
+"""Tokens that count as accepted in a round that has drafts and accepts none, so that there is a
+ratio: a drafter that stops working is not to fall out of the comparison."""
+
+Parts = tuple[float, float]
+"""A figure as numerator and denominator."""
+Cells = Mapping[int, Mapping[str, Parts]]
+"""Round -> prompt -> parts."""
 
 
 class Measure(Enum):
@@ -44,9 +53,83 @@ def values(trial: SideTrial, measure: Measure) -> Values:
     largest: these stand under the prompt `WHOLE`. A round that lacks a prompt counts as if it had
     it: what it has is held against what the same prompts have over all rounds.
     """
-    raise NotImplementedError
+    return _values(_cells(trial, measure), measure)
 
 
 def both(match: Match, measure: Measure) -> tuple[Values, Values]:
     """The values of the baseline and of the candidate, over the prompts that are sound on both."""
-    raise NotImplementedError
+    before, after = _cells(match.baseline, measure), _cells(match.candidate, measure)
+    shared = _prompts(before) & _prompts(after)
+    return _values(_only(before, shared), measure), _values(_only(after, shared), measure)
+
+
+def _cells(trial: SideTrial, measure: Measure) -> Cells:
+    found: dict[int, dict[str, Parts]] = defaultdict(dict)
+    for sample in trial.sound(measure.figure):
+        parts = _parts(sample, measure)
+        if parts is not None and parts[1] > 0:
+            found[sample.round][sample.prompt] = parts
+    return found
+
+
+def _parts(s: Sample, measure: Measure) -> Parts | None:
+    if measure is Measure.ACCEPTANCE:
+        return None if s.accepted is None or s.drafted is None else (s.accepted, s.drafted)
+    if measure is Measure.LENGTH:
+        if s.output_tokens is None or s.first_burst_tokens is None or s.steps is None:
+            return None
+        # Where the first burst's count is a share, the step that ended the prefill yielded one.
+        first = 1 if s.first_burst_at_most else s.first_burst_tokens
+        return (s.output_tokens - first, s.steps - 1)
+    whole = {
+        Measure.RATE: s.decode_rate,
+        Measure.TTFT: s.ttft_s,
+        Measure.MEMORY: s.runner_peak_memory,
+    }[measure]
+    return (whole, 1) if whole else None
+
+
+def _prompts(cells: Cells) -> set[str]:
+    return {prompt for one in cells.values() for prompt in one}
+
+
+def _only(cells: Cells, prompts: Collection[str]) -> Cells:
+    return {
+        number: {prompt: parts for prompt, parts in one.items() if prompt in prompts}
+        for number, one in cells.items()
+    }
+
+
+def _values(cells: Cells, measure: Measure) -> Values:
+    rounds = {number: one for number, one in sorted(cells.items()) if one}
+    if measure in (Measure.RATE, Measure.TTFT):
+        return {
+            number: {prompt: part / whole for prompt, (part, whole) in one.items() if part > 0}
+            for number, one in rounds.items()
+        }
+    if measure is Measure.MEMORY:
+        return {
+            number: {WHOLE: max(part for part, _ in one.values())} for number, one in rounds.items()
+        }
+    return {number: {WHOLE: value} for number, value in _pooled(rounds).items()}
+
+
+def _pooled(rounds: Cells) -> dict[int, float]:
+    """Round -> the ratio of the sums over all prompts, as if each round had them all."""
+    sums: dict[str, list[float]] = {}
+    for one in rounds.values():
+        for prompt, (part, whole) in one.items():
+            before = sums.setdefault(prompt, [0.0, 0.0, 0.0])
+            sums[prompt] = [before[0] + part, before[1] + whole, before[2] + 1]
+    means = {prompt: (part / n, whole / n) for prompt, (part, whole, n) in sums.items()}
+    overall = _ratio(means) if means else 0.0
+    # What a round has of its prompts, of what all rounds have of the same ones.
+    return {
+        number: overall * _ratio(one) / _ratio({prompt: means[prompt] for prompt in one})
+        for number, one in rounds.items()
+    }
+
+
+def _ratio(parts: Mapping[str, Parts]) -> float:
+    part = sum(part for part, _ in parts.values())
+    return max(part, NONE_ACCEPTED) / sum(whole for _, whole in parts.values())

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.analysis.doubt.judge import SampleKey
-from harness.analysis.doubt.mark import Figure, Mark
-from harness.records import Arm, Manifest, Sample
+from harness.analysis.doubt.judge import MARKS, Judge, run_doubts
+from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.analysis.doubt.sound import Sound, sound
+from harness.analysis.notes import failure_of
+from harness.analysis.settings import setting_names
+from harness.analysis.trial import Place, Trial
+from harness.compare.errors import CompareError
+from harness.records import Arm, Launch, Manifest, Sample
+from harness.report.numbers import counted
+from harness.run_folder import RunData, read_all_but_samples
+from harness.run_stream import SampleStream, forget_answer
+from runners.base.speculation import PLAIN
+from runners.base.spelling import known_names
+
+BASELINE = "baseline"
+CANDIDATE = "candidate"
+"""The runners of a run that holds both sides."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +45,13 @@ class SideTrial:
     doubts: Mapping[SampleKey, tuple[Mark, ...]]
     """Only of samples that have any."""
 
-    def sound(self, figure: Figure) -> tuple[Sample, ...]:
-        """The samples whose `figure` no doubt spoils."""
-        return tuple(sample for sample in self.samples if not self.spoiled(sample, figure))
+    def made_of(self, figure: Figure) -> Sound:
+        """The samples that a figure is made of, and how many a doubt leaves out."""
+        return sound(self.samples, self.doubts, figure)
 
-    def spoiled(self, sample: Sample, figure: Figure) -> bool:
-        """Whether a doubt leaves the sample out of this figure."""
-        return any(figure in mark.spoils for mark in self.doubts.get(sample.key, ()))
+    def sound(self, figure: Figure) -> tuple[Sample, ...]:
+        """The samples that a figure is made of."""
+        return self.made_of(figure).samples
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,169 @@ def read_sides(baseline: str, candidate: str | None) -> tuple[Side, Side]:
     """Read two sides, each a folder or FOLDER:NAME, where NAME is a runner, an arm or a method.
 
     Without `candidate`, `baseline` is the folder of a run whose runners are named 'baseline' and
-    'candidate'.
+    'candidate'. A folder that both sides name is read once.
 
     Raises:
-        CompareError: no such name, or both sides have an arm in common.
+        CompareError: no such folder or name, no sample, or both sides have an arm in common.
         RunFolderError: no run, or a damaged one.
     """
-    raise NotImplementedError
+    (folder, name), (other, other_name) = _parts(baseline), _parts(candidate or baseline)
+    same = folder.resolve() == other.resolve()
+    run = read_all_but_samples(folder)
+    if candidate is None:
+        if name is not None or not _holds_both(run.manifest):
+            known = ", ".join(dict.fromkeys(arm.runner for arm in run.manifest.arms))
+            raise CompareError(
+                f"{baseline} alone holds no two sides: name a second run, or two sets of arms of "
+                f"one as in {folder}:NAME {folder}:OTHER. A run with runners named {BASELINE} and "
+                f"{CANDIDATE} can stand alone; this one has: {known}"
+            )
+        name, other_name = BASELINE, CANDIDATE
+        baseline, candidate = f"{folder}:{BASELINE}", f"{folder}:{CANDIDATE}"
+    assert candidate is not None
+    second = run if same else read_all_but_samples(other)
+    # Both names are looked up before the long reading.
+    wanted = _named(folder, run.manifest, name), _named(other, second.manifest, other_name)
+    if same and wanted[0] & wanted[1]:
+        raise CompareError(
+            f"{baseline} and {candidate} have the setting {min(wanted[0] & wanted[1])} in common: "
+            "a setting stands on one side alone"
+        )
+    whole = _read(baseline, folder, run)
+    against = whole if same else _read(candidate, other, second)
+    return _part(whole, baseline, wanted[0]), _part(against, candidate, wanted[1])
+
+
+def _parts(text: str) -> tuple[Path, str | None]:
+    """The folder and the name: text that is a folder as a whole has no name."""
+    path = Path(text)
+    head, _, name = text.rpartition(":")
+    if path.is_dir():
+        return path, None
+    if head and name and Path(head).is_dir():
+        return Path(head), name
+    if path.is_file():
+        raise CompareError(f"{text} is a file: give the folder of a run")
+    raise CompareError(f"there is no folder {text}")
+
+
+def _holds_both(manifest: Manifest) -> bool:
+    return {BASELINE, CANDIDATE} <= {arm.runner for arm in manifest.arms}
+
+
+def _named(folder: Path, manifest: Manifest, name: str | None) -> set[str]:
+    """Ids of the arms that a name stands for: of a runner, an arm or a method, in this order."""
+    arms = manifest.arms
+    if name is None:
+        return {arm.id for arm in arms}
+    method = PLAIN if name == "plain" else name
+    for found in (
+        {arm.id for arm in arms if arm.runner == name},
+        {arm.id for arm in arms if arm.id == name},
+        {arm.id for arm in arms if arm.method == method},
+    ):
+        if found:
+            return found
+    known = dict.fromkeys(
+        [arm.runner for arm in arms] + [arm.id for arm in arms] + [arm.method for arm in arms]
+    )
+    raise CompareError(
+        f"{folder} has no runner, setting or method {name!r}: {known_names(name, known)}"
+    )
+
+
+def _part(whole: Side, name: str, arms: set[str]) -> Side:
+    return replace(
+        whole, name=name, trials=tuple(trial for trial in whole.trials if trial.arm.id in arms)
+    )
+
+
+def _read(name: str, folder: Path, run: RunData) -> Side:
+    """All trials of a run."""
+    judge = Judge(run.manifest, run.launches, run.sessions)
+    known = {arm.id for arm in run.manifest.arms}
+    doubts: dict[SampleKey, tuple[Mark, ...]] = {}
+    places: dict[Place, list[Sample]] = defaultdict(list)
+    stream = SampleStream(folder)
+    for sample, bursts in stream:
+        if sample.arm not in known:
+            continue
+        if sample.status == "ok" and (marks := judge.alone(sample, bursts)):
+            doubts[sample.key] = marks
+        forget_answer(sample)
+        places[sample.arm, sample.workload, sample.max_tokens].append(sample)
+    if not places:
+        raise CompareError(f"{folder} holds no sample: nothing was measured in it yet")
+    for samples in places.values():
+        samples.sort(key=lambda sample: sample.sequence)
+        _add(doubts, judge.together([s for s in samples if s.status == "ok"]))
+    return Side(
+        name,
+        folder,
+        run.manifest,
+        _trials(run, places, doubts),
+        _remarks(run, [s for one in places.values() for s in one], cut_off=stream.cut_off),
+    )
+
+
+def _add(
+    doubts: dict[SampleKey, tuple[Mark, ...]], more: Mapping[SampleKey, tuple[Mark, ...]]
+) -> None:
+    for key, marks in more.items():
+        doubts[key] = tuple(sorted((*doubts.get(key, ()), *marks), key=MARKS.index))
+
+
+def _trials(
+    run: RunData,
+    places: Mapping[Place, list[Sample]],
+    doubts: Mapping[SampleKey, tuple[Mark, ...]],
+) -> tuple[SideTrial, ...]:
+    """By workload, max_tokens and arm; also those without a sample."""
+    names = setting_names(run.manifest.arms)
+    launches: dict[str, list[Launch]] = defaultdict(list)
+    for launch in run.launches:
+        launches[launch.arm].append(launch)
+    return tuple(
+        _trial(
+            Trial(
+                arm=arm,
+                setting=names[arm.id],
+                workload=workload,
+                max_tokens=max_tokens,
+                samples=places.get((arm.id, workload, max_tokens), []),
+                plain=(),
+                launches=launches[arm.id],
+                drafts_elsewhere=True,
+                marks=doubts,
+            )
+        )
+        for workload in dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
+        for max_tokens in run.manifest.suite.max_tokens
+        for arm in run.manifest.arms
+    )
+
+
+def _trial(trial: Trial) -> SideTrial:
+    ok = tuple(trial.ok)
+    return SideTrial(
+        arm=trial.arm,
+        setting=trial.setting,
+        workload=trial.workload,
+        max_tokens=trial.max_tokens,
+        samples=ok,
+        failed=len(trial.failed),
+        # Drafts that never came are a failure in a report; here they are what a comparison shows.
+        failure=None if ok else failure_of(trial),
+        doubts={s.key: trial.marks[s.key] for s in ok if s.key in trial.marks},
+    )
+
+
+def _remarks(run: RunData, samples: Sequence[Sample], *, cut_off: bool) -> tuple[str, ...]:
+    found = []
+    if cut_off:
+        found.append("its last sample is half-written and left out")
+    planned = replace(run, samples=tuple(samples)).planned
+    if len(samples) < planned:
+        found.append(f"{len(samples)} of {counted(planned, 'planned request')} were measured")
+    ok: Iterable[Sample] = (sample for sample in samples if sample.status == "ok")
+    return (*found, *run_doubts(run.manifest, ok))
