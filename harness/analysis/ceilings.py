@@ -8,7 +8,7 @@ from harness.analysis.held_types import by_name, kv_bytes, weights_share
 from harness.models.facts import ModelFacts
 from harness.records import Arm, Manifest, RunnerInfo
 from harness.run_folder import RunData
-from harness.theory.ceiling import decode_ceiling, verified_active_bytes
+from harness.theory.ceiling import Reads, decode_ceiling, verified_active_bytes
 from runners.base.contract import OptionValue
 from runners.base.speculation import PLAIN, parts_of
 
@@ -47,6 +47,41 @@ def trial_ceiling(run: RunData, arm: Arm, measured: Measured) -> Ceiling:
         return Ceiling(_rate(run.manifest, arm, measured))
     except _UnknownError as error:
         return Ceiling(None, str(error))
+
+
+@dataclass(frozen=True)
+class KnownReads:
+    """What an arm's passes and drafts read; None with a reason."""
+
+    reads: Reads | None
+    reason: str | None = None
+
+
+def arm_reads(manifest: Manifest, arm: Arm, depth: float) -> KnownReads:
+    """What the arm reads at a depth (tokens of context), on whatever machine: from the manifest
+    alone, without the model files."""
+    try:
+        if arm.as_served:
+            raise _UnknownError("which files a server that already runs has read is not exposed")
+        target = _held(manifest, arm, arm.model, "model")
+        kv_bytes = _kv_bytes(manifest, arm, target) * depth
+        draft_bytes = _draft_bytes(manifest, arm, target, Measured(depth, None, None))
+    except _UnknownError as error:
+        return KnownReads(None, str(error))
+    if not target.active_bytes:
+        return KnownReads(None, "the model's header holds nothing that a token would read")
+    blocks = arm.method in BLOCK_METHODS
+    return KnownReads(
+        Reads(
+            active_bytes=target.active_bytes,
+            kv_bytes=kv_bytes,
+            draft_bytes=0 if blocks else draft_bytes,
+            block_bytes=draft_bytes if blocks else 0,
+            expert_bytes=target.expert_bytes if target.experts_used else 0,
+            experts=target.experts or 1,
+            experts_used=target.experts_used or 1,
+        )
+    )
 
 
 class _UnknownError(Exception):
