@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from harness.machine.throttling import Throttling
 from harness.machine.usage import Usage, read_usage
 from harness.records import Sample
 from runners.base.contract import (
@@ -169,6 +170,7 @@ def _sample(
     ids = [burst.token_ids for burst in bursts]
     tokens = tuple(token for part in ids if part is not None for token in part)
     start = bursts[0].at
+    throttling = Throttling() if usage is None else usage.throttling
     reason = _contradiction(completion, streamed, counters)
     return Sample(
         **vars(place),
@@ -200,6 +202,12 @@ def _sample(
         tokens=tokens if keep_text and all(part is not None for part in ids) else None,
         machine_cpu_s=None if usage is None else round(usage.machine_cpu_s, 3),
         runner_cpu_s=None if usage is None else round(usage.runner_cpu_s, 3),
+        machine_idle_s=None if usage is None else round(usage.machine_idle_s, 3),
+        runner_major_faults=None if usage is None else usage.runner_major_faults,
+        cpu_throttled=throttling.cpu_events,
+        gpu_throttled=throttling.gpu_reasons,
+        gpu_clock_mhz=throttling.gpu_clock_mhz,
+        gpu_temperature_c=throttling.gpu_temperature_c,
         runner_peak_memory=max(
             0 if usage is None else usage.runner_peak_memory, completion.peak_memory or 0
         )

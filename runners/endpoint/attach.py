@@ -36,6 +36,7 @@ async def attach(
     timeout_s: float,
     options: Sequence[tuple[str, OptionValue]] = (),
     remark: str | None = None,
+    slots: int | None = None,
 ) -> EndpointServer:
     """Find the form of requests that the server takes, with a probe request that it answers.
 
@@ -48,7 +49,7 @@ async def attach(
     form = Form(model, extras=api.kind.fields, options=tuple(options))
     tried: list[str] = []
     for _ in range(MOST_FORMS):
-        server = EndpointServer(api, form, holder, remark)
+        server = EndpointServer(api, form, holder, remark, slots)
         try:
             left = max(1.0, deadline - time.monotonic())
             said = await _probe(server, replace(PROBE, timeout_s=left))

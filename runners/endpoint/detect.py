@@ -37,6 +37,8 @@ class Detected:
     """Names under which it serves models; none where it does not list them."""
     speculation: str | None = None
     """What it tells of its speculation, as a sentence; None: nothing."""
+    slots: int | None = None
+    """Requests that it has room for at once; None: it does not tell."""
 
     @property
     def words(self) -> str:
@@ -132,7 +134,7 @@ async def detect(url: Url, headers: Mapping[str, str]) -> Detected:
     told = (version, _speculation(pages))
     # A server that repeats the key tells nothing.
     version, speculation = (None if secret and secret in (said or "") else said for said in told)
-    return Detected(kind, version, names, speculation)
+    return Detected(kind, version, names, speculation, _slots(pages))
 
 
 def _is_name(name: object, secret: str) -> TypeGuard[str]:
@@ -198,6 +200,12 @@ def _speculation(pages: Mapping[str, object]) -> str | None:
     if isinstance(first, dict) and first.get("speculative") is True:
         return "the server speculates, and does not tell how"
     return None
+
+
+def _slots(pages: Mapping[str, object]) -> int | None:
+    """As llama.cpp's server tells them."""
+    told = _object(pages["/props"]).get("total_slots")
+    return told if type(told) is int and told > 0 else None
 
 
 def _body(reply: Reply | RequestError) -> str:

@@ -137,6 +137,7 @@ class Endpoint:
             timeout_s=timeout_s,
             options=_fields(spec),
             remark=detected.speculation,
+            slots=detected.slots,
         )
 
     def _needed_url(self) -> Url:

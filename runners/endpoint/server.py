@@ -53,11 +53,19 @@ class Api:
 class EndpointServer:
     """One launch of ours, or one visit to a server of somebody else's."""
 
-    def __init__(self, api: Api, form: Form, holder: Holder, remark: str | None = None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        form: Form,
+        holder: Holder,
+        remark: str | None = None,
+        slots: int | None = None,
+    ) -> None:
         self._api = api
         self._form = form
         self._holder = holder
         self._remark = remark
+        self._slots = slots
         self._told = Told()
         self._tally = Tally()
 
@@ -145,7 +153,8 @@ class EndpointServer:
         except RunnerError:
             counters = None
         counted = {} if counters is None else {"counters": (counters.accepted, counters.drafted)}
-        return Review(self._remark, self._tally.reason or self._told.disagreement(counted))
+        disagreement = self._tally.reason or self._told.disagreement(counted)
+        return Review(self._remark, disagreement, slots=self._slots)
 
     async def stop(self) -> None:
         await self._holder.stop()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from harness.analysis.doubt.mark import Figure, Mark
+from harness.analysis.doubt.mark import Mark
 from harness.records import Arm, Launch
 
 MARK = Mark(
     "slots",
     "the server has several slots, which share its context and its cache",
-    frozenset({Figure.RATE}),
+    frozenset(),
     "Start the server with one slot (parallel=1).",
 )
+"""It spoils nothing: all samples of a setting have it, so that there is none to leave out, and a
+slot that is idle takes memory and no time. Whether others were, a server does not tell."""
 
 OPTION = "parallel"
 """llama.cpp's."""
