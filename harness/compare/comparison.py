@@ -190,7 +190,7 @@ def _figures(trial: SideTrial) -> Figures:
     return Figures(
         samples=len(trial.samples),
         failed=trial.failed,
-        left_out=rates.left_out,
+        left_out=0 if rates.doubtful else len(rates.spoiled),
         doubtful=rates.doubtful,
         decode_rate=median([s.decode_rate for s in rates.samples if s.decode_rate is not None]),
         ttft_s=median([s.ttft_s for s in trial.sound(Figure.TTFT) if s.ttft_s is not None]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.analysis.doubt.judge import MARKS, Judge, run_doubts
@@ -47,11 +48,18 @@ class SideTrial:
 
     def made_of(self, figure: Figure) -> Sound:
         """The samples that a figure is made of, and how many a doubt leaves out."""
-        return sound(self.samples, self.doubts, figure)
+        if figure not in self._sounds:
+            self._sounds[figure] = sound(self.samples, self.doubts, figure)
+        return self._sounds[figure]
 
     def sound(self, figure: Figure) -> tuple[Sample, ...]:
         """The samples that a figure is made of."""
         return self.made_of(figure).samples
+
+    @cached_property
+    def _sounds(self) -> dict[Figure, Sound]:
+        """What was asked for: each figure is made once, of very many samples perhaps."""
+        return {}
 
 
 @dataclass(frozen=True)
