@@ -1,0 +1,37 @@
+"""All settings that a tuning has to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting."""
+
+    arm: str
+    """Its id."""
+    family: str
+    """Settings that differ in nothing but the draft length share one."""
+    draft_tokens: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """The candidates, and the workloads that each may have a best of its own for."""
+
+    candidates: tuple[Candidate, ...]
+    workloads: tuple[str, ...]
+
+    @property
+    def families(self) -> Mapping[str, Sequence[Candidate]]:
+        """Each with its candidates, the shortest draft first."""
+        found: dict[str, list[Candidate]] = {}
+        for one in sorted(self.candidates, key=lambda candidate: candidate.draft_tokens):
+            found.setdefault(one.family, []).append(one)
+        return found
+
+    def without(self, arms: Collection[str]) -> Space:
+        """What is left when some turn out not to work."""
+        return replace(self, candidates=tuple(c for c in self.candidates if c.arm not in arms))
