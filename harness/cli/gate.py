@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from harness.cli.errors import FAILED, INCONCLUSIVE, reported
+from harness.cli.errors import reported
 from harness.quantities import parse_share
-
-if TYPE_CHECKING:
-    from harness.gate.verdict import Gate
 
 SIDE = "FOLDER[:NAME]"
 
@@ -106,39 +101,12 @@ def gate(  # noqa: PLR0917 - typer reads the options off the parameters
     if run is None and (baseline is None or candidate is None):
         raise typer.BadParameter("give --baseline and --candidate, or a RUN that holds both sides")
     with reported():
-        from harness.gate.decide import Decision  # noqa: PLC0415
+        from harness.cli.verdict import tell  # noqa: PLC0415
         from harness.gate.gate import gate as judged  # noqa: PLC0415
 
         found = judged(
             run or baseline or "", candidate, threshold=parse_share(threshold), force=force
         )
-        _show(found, as_json=as_json, annotate=annotations)
-        _write(found, markdown, junit)
-        status = {Decision.REGRESSED: FAILED, Decision.INCONCLUSIVE: INCONCLUSIVE}
-        raise typer.Exit(status.get(found.decision, 0))
-
-
-def _show(found: Gate, *, as_json: bool, annotate: bool) -> None:
-    from harness.gate.views import annotations, json, text  # noqa: PLC0415
-
-    if as_json:
-        typer.echo(json.render(found))
-    else:
-        text.show(found)
-    if annotate:
-        # GitHub reads both streams; standard output may be JSON that a file takes.
-        sys.stdout.flush()
-        print(annotations.render(found), end="", file=sys.stderr, flush=True)
-
-
-def _write(found: Gate, page: Path | None, junit_file: Path | None) -> None:
-    from harness.gate.views import junit, markdown  # noqa: PLC0415
-    from harness.gate.views.write import append_summary, write_whole  # noqa: PLC0415
-
-    if page is not None:
-        write_whole(page, markdown.render(found))
-    if junit_file is not None:
-        write_whole(junit_file, junit.render(found))
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        append_summary(Path(summary), markdown.render(found))
+        raise typer.Exit(
+            tell(found, as_json=as_json, annotate=annotations, page=markdown, junit_file=junit)
+        )
