@@ -307,6 +307,8 @@ def flag_of(at: Location) -> str:
             return f"--runner-arg {':'.join(str(part) for part in (at[1], *at[3:4]))}"
         if at[2:3] == ("api_key_env",):
             return shown_flag("api_key_env")
+        if at[1] in (BASELINE, CANDIDATE):
+            return f"--{at[1]}-runner"
         return next((shown_flag(f) for f, kind in PROGRAM_FLAGS.items() if kind == at[1]), name)
     flag = _FLAGS.get(name, shown_flag(name))
     return f"{flag} {at[1]}" if name == "args" and len(at) > 1 else flag

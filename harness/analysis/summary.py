@@ -131,7 +131,7 @@ def _summarise_trial(run: RunData, probes: Probes, trial: Trial) -> TrialSummary
             else _tokens_per_burst(ok)
         ),
         ttft_s=median([s.ttft_s for s in waited if s.ttft_s is not None]),
-        cached=doubts.get(cached.MARK.name, 0),
+        cached=sum(cached.is_cached(sample) for sample in waited),
         prefill_rate=median(_prefill_rates(waited)),
         peak_memory=max(
             (

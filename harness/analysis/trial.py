@@ -45,9 +45,10 @@ class TrialSummary:
     """Mean tokens that arrived together after the first burst, where steps are not told of
     anything but plain decoding: a runner may send a step in parts, or several at once."""
     ttft_s: float | None
-    """Median seconds to the first token, those of cached prompts among them."""
+    """Median seconds to the first token."""
     cached: int
-    """Samples whose prompt came partly from a cache: their TTFT is not that of a whole prefill."""
+    """Of the samples that TTFT is made of, those whose prompt came partly from a cache: theirs is
+    not that of a whole prefill, and is left out unless most are such."""
     prefill_rate: float | None
     """Median uncached prompt tokens per second, by the runner's clock."""
     peak_memory: int | None

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import ceiling, doctor, inspect, report, share, sweep
+from harness.cli import ab, ceiling, doctor, gate, inspect, report, share, sweep
 from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app = typer.Typer(
     ),
 )
 app.command("sweep")(sweep.sweep)
+app.command("ab")(ab.ab)
+app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("ceiling")(ceiling.ceiling)
 app.command("doctor")(doctor.doctor)

@@ -11,6 +11,7 @@ import typer
 
 FAILED = 1
 USAGE = 2
+INCONCLUSIVE = 3
 INTERRUPTED = 130
 
 
@@ -38,6 +39,7 @@ def reported() -> Iterator[None]:
     """Exit with a message instead of a traceback for every error that is the input's fault."""
     # Imported when a command runs, not when its help is shown.
     from harness.calculator.calculator import CalculatorError  # noqa: PLC0415
+    from harness.compare.errors import CompareError  # noqa: PLC0415
     from harness.models.errors import ModelFileError  # noqa: PLC0415
     from harness.run_folder import DiskError, RunFolderError  # noqa: PLC0415
     from harness.suite import SuiteError  # noqa: PLC0415
@@ -51,6 +53,7 @@ def reported() -> Iterator[None]:
         raise typer.Exit(FAILED) from None
     except (
         CalculatorError,
+        CompareError,
         ModelFileError,
         RunFolderError,
         SuiteError,

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.report import json
-from harness.report.content import build_report
+from harness.report.content import Report, build_report
 from harness.report.escape import clean
 from harness.report.terminal import print_summary
-from harness.report.write import write_reports
-from harness.run_folder import DiskError, read_run
+from harness.report.write import Written, write_reports
+from harness.run_folder import DiskError, RunData, read_run
 
 
 def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
@@ -26,14 +26,7 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
         DiskError: the reports cannot be written.
     """
     run = read_run(folder)
-    report = build_report(run)
-    try:
-        written = write_reports(report, folder)
-    except OSError as error:
-        raise DiskError(
-            f"cannot write the reports to {folder}: {error.strerror}; "
-            f"the samples are kept, make them later with: bench report {folder}"
-        ) from None
+    report, written = write_run_reports(run, folder)
     rows = report.rows
     failed = len(run.samples) < run.planned or any(row.failed or row.failure for row in rows)
     if as_json:
@@ -45,3 +38,19 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
     console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
     return failed
+
+
+def write_run_reports(run: RunData, folder: Path) -> tuple[Report, Written]:
+    """Write the reports of the run that lies in `folder`.
+
+    Raises:
+        DiskError: they cannot be written.
+    """
+    report = build_report(run)
+    try:
+        return report, write_reports(report, folder)
+    except OSError as error:
+        raise DiskError(
+            f"cannot write the reports to {folder}: {error.strerror}; "
+            f"the samples are kept, make them later with: bench report {folder}"
+        ) from None

@@ -29,7 +29,7 @@ from harness.report.escape import clean
 class SweepProgress:
     """Observes a sweep and shows it on standard error, so that standard output stays clean."""
 
-    def __init__(self, plan: Plan, done: int) -> None:
+    def __init__(self, plan: Plan, done: int, planned: int | None = None) -> None:
         self._labels: Mapping[str, str] = setting_names(plan.arms)
         self._rounds = "" if plan.suite.goes_on else f"/{plan.suite.repeats}"
         self._a_round = plan.samples // plan.suite.least_rounds
@@ -51,7 +51,8 @@ class SweepProgress:
             disable=not self._live,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=plan.samples, completed=done)
+        total = plan.samples if planned is None else planned
+        self._task = self._progress.add_task("starting", total=total, completed=done)
 
     def __enter__(self) -> SweepProgress:
         self._progress.start()

@@ -1,4 +1,4 @@
-"""What `bench sweep` does with its options: plan, measure, report."""
+"""What the commands that measure do with their options: plan, measure, show what came of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ def run_sweep(
     resume: Path | None,
     dry: bool,
     json: bool,
+    show: Callable[[Path], int] | None = None,
+    command: str = "sweep",
 ) -> int:
     """Do what the options of `bench sweep` say, and return the exit status.
 
-    `flags` and `runner_args` as `gather` takes them; `dry`: only show the plan.
+    `flags` and `runner_args` as `gather` takes them; `dry`: only show the plan. `show` writes and
+    prints what came of the run in a folder, and tells the exit status; None: its reports. `command`
+    is the one that goes on with an interrupted run.
 
     Raises:
         SuiteError, UsageError, ModelFileError, WorkloadError: wrong input.
@@ -55,9 +59,10 @@ def run_sweep(
         check_free(path)
     for line in left_out(plan.arms):
         complain(f"left out, since it cannot work: {line}")
-    with SweepProgress(plan, done=0 if old is None else len(old.samples)) as progress:
-        command = ["bench", *sys.argv[1:]]
-        manifest = make_manifest(plan, runners, command, progress.tell, measure=old is None)
+    done, planned = (0, plan.samples) if old is None else (len(old.samples), old.planned)
+    with SweepProgress(plan, done=done, planned=planned) as progress:
+        typed = ["bench", *sys.argv[1:]]
+        manifest = make_manifest(plan, runners, typed, progress.tell, measure=old is None)
         if old is not None:
             changed = differences(old.manifest, manifest)
             if changed:
@@ -69,16 +74,17 @@ def run_sweep(
             folder = RunFolder.create(path, manifest)
         with folder:
             interrupted = _measure(Sweep(plan, runners, folder, progress))
-    failed = False
     if not interrupted:
         try:
-            failed = show_outcome(folder.path, as_json=json)
+            return _reported(folder.path, json=json) if show is None else show(folder.path)
         except KeyboardInterrupt:
-            interrupted = True
-    if interrupted:
-        complain(_interruption(folder))
-        return INTERRUPTED
-    return FAILED if failed else 0
+            pass
+    complain(_interruption(folder, command))
+    return INTERRUPTED
+
+
+def _reported(path: Path, *, json: bool) -> int:
+    return FAILED if show_outcome(path, as_json=json) else 0
 
 
 def _measure(sweep: Sweep) -> bool:
@@ -98,11 +104,11 @@ def _measure(sweep: Sweep) -> bool:
     return False
 
 
-def _interruption(folder: RunFolder) -> str:
+def _interruption(folder: RunFolder, command: str) -> str:
     run = read_run(folder.path)
     planned = f"{'at least ' if run.manifest.suite.goes_on else ''}{run.planned}"
     return (
         f"interrupted; {len(run.samples)} of {planned} requests are measured and kept\n"
-        f"to go on:             bench sweep --resume {folder.path}\n"
+        f"to go on:             bench {command} --resume {folder.path}\n"
         f"to see what there is: bench report {folder.path}"
     )

@@ -7,12 +7,9 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.aliases import with_old_spellings
 from harness.cli.errors import USAGE, complain, reported
-
-WHAT = "What to measure"
-HOW = "How to measure"
-WHERE = "Where to put it"
 
 
 @with_old_spellings
@@ -29,7 +26,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             "tgi, tensorrt-llm, endpoint (a server that already runs, at --url), mock, or a build "
             "that the suite file names. Several are measured over the same prompts in one sweep, "
             "and set beside the first.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     llama_server: Annotated[
@@ -38,7 +35,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="PATH",
             help="A llama-server binary of your own, or its name on PATH. "
             "Default: the embedded server.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     mlx: Annotated[
@@ -46,7 +43,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="PYTHON",
             help="The Python of an environment that has mlx-lm, or an mtplx, for --runner mlx.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     vllm: Annotated[
@@ -55,7 +52,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="COMMAND",
             help="vLLM: a `vllm` on PATH or at a path, the Python of an environment that has it, "
             "or a whole command in quotes.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     ollama: Annotated[
@@ -64,7 +61,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="PATH|URL",
             help="For --runner ollama: an `ollama` to start, or the URL of one that runs, as "
             "in http://localhost:11434. Default: the one on PATH.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     sglang: Annotated[
@@ -73,7 +70,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="COMMAND",
             help="For --runner sglang: an `sglang` on PATH or at a path, the Python of an "
             "environment that has it, or a whole command in quotes.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     tgi: Annotated[
@@ -82,7 +79,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="COMMAND",
             help="For --runner tgi: a `text-generation-launcher` on PATH or at a path, or a whole "
             "command in quotes.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     tensorrt_llm: Annotated[
@@ -91,7 +88,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="COMMAND",
             help="For --runner tensorrt-llm: a `trtllm-serve` on PATH or at a path, or a whole "
             "command in quotes.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     url: Annotated[
@@ -102,7 +99,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             "http://localhost:8080/v1: it is measured as it was started. Alone it is the whole "
             "sweep; with --runner llama.cpp,endpoint it is set beside another runner. Several such "
             "servers are named in a suite file.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
     api_key_env: Annotated[
@@ -111,27 +108,11 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             metavar="NAME",
             help="Environment variable that holds the key for --url: its name, as in "
             "OPENAI_API_KEY, never the key itself, so that no file of the run holds it.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="The model: a GGUF file, or the folder of a Hugging Face or MLX model. Once for "
-            "each packaging that the runners need: each takes the one that it reads. "
-            "Default: the demo model, if it is installed.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    draft_model: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="Small model that drafts for it; also once for each packaging.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    model: options.Model = None,
+    draft_model: options.DraftModel = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,17 +121,10 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             "several times, or with commas; two joined by + are a chain, as in ngram-mod+mtp. "
             "Plain decoding is always measured too. "
             "`bench doctor` lists what each runner can do.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
-    draft_tokens: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K",
-            help="Draft lengths, such as 1-4,6,8. Default: 2,4,8 (demo: 4,8,12).",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    draft_tokens: options.DraftTokens = None,
     synthetic_acceptance: Annotated[
         str | None,
         typer.Option(
@@ -158,51 +132,19 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             help="Accept drafts by draw: a mean of tokens a step such as 2.5, or the rate of each "
             "place of the draft as in 0.9,0.6,0.3. It measures the machine apart from the "
             "drafter; the text is void.",
-            rich_help_panel=WHAT,
+            rich_help_panel=options.WHAT,
         ),
     ] = None,
-    workload: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[,NAME]",
-            help="coding, structured, prose, summary, or a file of your own prompts (JSONL; "
-            "HumanEval, MT-Bench and Spec-Bench files work as they are). Default: coding,prose.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|all",
-            help="Prompts of each workload. Default: 4 (demo: 2).",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="Longest answer; several, as in 128,1024, are swept. Default: 256 (demo: 64).",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    runner_arg: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[RUNNER:]NAME=VALUE[,VALUE]",
-            help="Any option of the runner by the runner's own name, as in "
-            "cache-type-k=f16,q8_0 or spec-draft-p-min=0.6. Several values are swept, "
-            "crossed with everything else. Of several runners it goes to each, or to one alone, "
-            "as in vllm:dtype=float32.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    workload: options.Workload = None,
+    prompts: options.Prompts = None,
+    max_tokens: options.MaxTokens = None,
+    runner_arg: options.RunnerArg = None,
     repeats: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             help="Rounds. In each, every setting is launched once, in shuffled order. Default: 3.",
-            rich_help_panel=HOW,
+            rich_help_panel=options.HOW,
         ),
     ] = None,
     precision: Annotated[
@@ -210,7 +152,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="SHARE",
             help="Go on round by round until every speed-up's interval is within this, as in 2%.",
-            rich_help_panel=HOW,
+            rich_help_panel=options.HOW,
         ),
     ] = None,
     max_rounds: Annotated[
@@ -218,76 +160,30 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         typer.Option(
             metavar="N",
             help="Rounds after which --precision gives up. Default: 30.",
-            rich_help_panel=HOW,
+            rich_help_panel=options.HOW,
         ),
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(metavar="T", help="0, the default, is greedy.", rich_help_panel=HOW),
+        typer.Option(metavar="T", help="0, the default, is greedy.", rich_help_panel=options.HOW),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Of the shuffling, and of sampling. Default: 1.", rich_help_panel=HOW
-        ),
-    ] = None,
+    seed: options.Seed = None,
     bandwidth: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE/s",
             help="Of the memory that the weights are read from, as in 960GB/s: what ceilings stand "
             "on. Default: the GPU's nominal one, else the processor's is measured.",
-            rich_help_panel=HOW,
+            rich_help_panel=options.HOW,
         ),
     ] = None,
-    request_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", help="Limit for one request. Default: 300.", rich_help_panel=HOW
-        ),
-    ] = None,
-    start_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Limit for one start of a runner. Default: 600.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    no_text: Annotated[
-        bool,
-        typer.Option("--no-text", help="Keep only a hash of each answer.", rich_help_panel=HOW),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder of the run. Default: results/NAME-DATE-TIME.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Go on with an interrupted run; its plan stays as it was.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the plan and the time it takes; measure nothing.",
-            rich_help_panel=WHERE,
-        ),
-    ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print the plan or the results as JSON.", rich_help_panel=WHERE
-        ),
-    ] = False,
+    request_timeout: options.RequestTimeout = None,
+    start_timeout: options.StartTimeout = None,
+    no_text: options.NoText = False,
+    out: options.Out = None,
+    resume: options.Resume = None,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure plain decoding against ways of speculating, and write a report.
 
@@ -309,7 +205,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
       bench sweep suite.toml --repeats 5 --dry-run
     """
     flags = {
-        "runner": _joined(runner),
+        "runner": options.joined(runner),
         "llama_server": llama_server,
         "mlx": mlx,
         "vllm": vllm,
@@ -319,12 +215,12 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "tensorrt_llm": tensorrt_llm,
         "url": url[-1] if url else None,
         "api_key_env": api_key_env,
-        "model": _paths(model),
-        "draft_model": _paths(draft_model),
-        "methods": _joined(method),
+        "model": options.paths(model),
+        "draft_model": options.paths(draft_model),
+        "methods": options.joined(method),
         "draft_tokens": draft_tokens,
         "synthetic_acceptance": synthetic_acceptance,
-        "workloads": _joined(workload),
+        "workloads": options.joined(workload),
         "prompts": prompts,
         "max_tokens": max_tokens,
         "repeats": repeats,
@@ -337,7 +233,7 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
         "start_timeout_s": start_timeout,
         "keep_text": False if no_text else None,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = options.given(flags)
     with reported():
         if flags["methods"] == ():
             complain("--method names no method; plain decoding is measured by --method none")
@@ -358,14 +254,3 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
                 suite, given, runner_arg or [], out=out, resume=resume, dry=dry_run, json=as_json
             )
         )
-
-
-def _joined(values: list[str] | None) -> tuple[str, ...] | None:
-    """Options given several times, or once with commas."""
-    if values is None:
-        return None
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
-
-
-def _paths(given: list[Path] | None) -> tuple[str, ...] | None:
-    return None if given is None else tuple(map(str, given))

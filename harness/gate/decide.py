@@ -26,6 +26,10 @@ rate have the same rate once more, all of them together.
 """
 
 
+ROUNDING = 1e-9
+"""Equal figures give ratios that are this near to 1, and not always 1 itself."""
+
+
 class Decision(StrEnum):
     REGRESSED = "regressed"
     """The whole interval lies beyond the threshold."""
@@ -66,6 +70,9 @@ class Sight:
     95% of the time; None where nobody knows or would measure so long."""
 
 
+UNSEEN = Sight(None, None)
+
+
 def decide(
     found: Effect | None, threshold: float, error_rate: float, *, higher_is_worse: bool = False
 ) -> Judgement:
@@ -82,7 +89,7 @@ def decide(
     else:
         regressed = interval.high < 1 - threshold
         passed = interval.low >= 1 - threshold
-    above, below = interval.low > 1, interval.high < 1
+    above, below = interval.low > 1 + ROUNDING, interval.high < 1 - ROUNDING
     better, worse = (below, above) if higher_is_worse else (above, below)
     return Judgement(
         Decision.REGRESSED if regressed else Decision.PASSED if passed else Decision.INCONCLUSIVE,
@@ -96,7 +103,7 @@ def sight(
 ) -> Sight:
     """What `decide` could have seen of a figure, and how long it would take to see enough."""
     if found is None:
-        return Sight(None, None)
+        return UNSEEN
     # A latency that may grow by a factor of 1 + t is a rate that may fall by one of 1 / (1 + t).
     allowed = threshold / (1 + threshold) if higher_is_worse else threshold
     loss = smallest_change(found, allowed, error_rate)

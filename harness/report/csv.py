@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from harness.analysis.doubt import cached
 from harness.analysis.lossless import Lossless, Verdict
 from harness.analysis.side_by_side import SideBySide, SideRow
 from harness.analysis.statistics import Estimate
@@ -49,7 +50,7 @@ COLUMNS: dict[str, Callable[[TrialSummary], Value]] = {
     ),
     "tokens_per_burst": lambda row: row.tokens_per_burst,
     "ttft_s": lambda row: row.ttft_s,
-    "samples_cached": lambda row: row.cached,
+    "samples_cached": lambda row: row.doubts.get(cached.MARK.name, 0),
     "prefill_rate": lambda row: row.prefill_rate,
     "peak_memory_bytes": lambda row: row.peak_memory,
     "lossless": lambda row: row.lossless.verdict.value,

@@ -196,7 +196,7 @@ def _table(rows: Sequence[TrialSummary], cells: dict[Column, Cell]) -> Table:
 
 
 def ttft(row: TrialSummary) -> str:
-    """'63 ms'; '63 ms (2 of 6 cached)' where some prompts had been read before."""
+    """'63 ms'; '63 ms (4 of 6 cached)' where most prompts had been read before."""
     shown = exposed(row.ttft_s, numbers.seconds)
     return f"{shown} ({row.cached} of {row.ok} cached)" if row.cached else shown
 

@@ -1,0 +1,102 @@
+"""The figures of a trial that are numbers: a row for each that either side tells."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.compare.effect import Effect, Values, effect
+from harness.compare.matching import Match
+from harness.compare.measures import Measure, both
+from harness.compare.side import SideTrial
+from harness.gate.decide import Judgement, decide, sight, why_inconclusive
+from harness.gate.verdict import Figure, Row
+
+FIGURES = {
+    Figure.DECODE_RATE: Measure.RATE,
+    Figure.TTFT: Measure.TTFT,
+    Figure.ACCEPTANCE_RATE: Measure.ACCEPTANCE,
+    Figure.ACCEPTANCE_LENGTH: Measure.LENGTH,
+    Figure.PEAK_MEMORY: Measure.MEMORY,
+}
+
+LEAST_ERROR = 1e-9
+"""What rounds that are all alike leave of an error is the rounding of their logarithms."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of one trial, before it is judged."""
+
+    match: Match
+    figure: Figure
+    baseline: Values
+    candidate: Values
+    found: Effect | None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Chance can move it, so that it needs a part of the error rate."""
+        return self.found is None or self.found.error is None or self.found.error > LEAST_ERROR
+
+
+def compared(match: Match, *, paired: bool) -> Iterator[Compared]:
+    """Every figure that a side of this trial tells; the decode rate in any case."""
+    drawn = match.baseline.arm.synthetic is not None or match.candidate.arm.synthetic is not None
+    for figure, measure in FIGURES.items():
+        # What is drawn is what was asked for.
+        if drawn and figure in (Figure.ACCEPTANCE_RATE, Figure.ACCEPTANCE_LENGTH):
+            continue
+        before, after = both(match, measure)
+        if figure is Figure.DECODE_RATE or any(before.values()) or any(after.values()):
+            yield Compared(match, figure, before, after, effect(before, after, paired=paired))
+
+
+def row_of(one: Compared, threshold: float, error_rate: float) -> Row:
+    """Judge it; `error_rate` is its own share."""
+    measure = FIGURES[one.figure]
+    higher = measure.worse == "higher"
+    judged = decide(one.found, threshold, error_rate, higher_is_worse=higher)
+    return Row(
+        trial=one.match.name,
+        figure=one.figure,
+        decision=judged.decision,
+        change=judged.change,
+        baseline=_middle(one.baseline),
+        candidate=_middle(one.candidate),
+        ratio=None if one.found is None else one.found.ratio,
+        interval=judged.interval,
+        rounds=None if one.found is None else one.found.rounds,
+        left_out=_left_out(one.match.baseline, measure) + _left_out(one.match.candidate, measure),
+        sight=sight(one.found, threshold, error_rate, higher_is_worse=higher),
+        reason=_why(one, judged),
+    )
+
+
+def _why(one: Compared, judged: Judgement) -> str | None:
+    """What there is to say beside the figures; None of nothing."""
+    silent = [
+        name
+        for name, values in (("baseline", one.baseline), ("candidate", one.candidate))
+        if not any(values.values())
+    ]
+    if silent:
+        return f"the {' and the '.join(silent)} tells none"
+    if judged.interval is None:
+        return why_inconclusive(one.found)
+    measure = FIGURES[one.figure]
+    both_sides = (one.match.baseline, one.match.candidate)
+    if any(trial.made_of(measure.figure).doubtful for trial in both_sides):
+        return "most of its samples are doubtful, so that none could be left out"
+    return None
+
+
+def _middle(values: Values) -> float | None:
+    found = [value for one in values.values() for value in one.values()]
+    return statistics.median(found) if found else None
+
+
+def _left_out(trial: SideTrial, measure: Measure) -> int:
+    found = trial.made_of(measure.figure)
+    return 0 if found.doubtful else len(found.spoiled)
