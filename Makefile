@@ -29,9 +29,10 @@ $(VENV)/.dev: $(VENV)/.run
 sweep: $(VENV)/.run
 	$(BIN)/bench sweep
 
-# Two workers: most of the real runners use one core.
+# Two workers: most of the real runners use one core. What times one comes after them, by itself.
 test: lint types runners
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # What cannot be built here is said, and its live tests are skipped.
 runners: $(VENV)/.dev
@@ -42,7 +43,7 @@ runners: $(VENV)/.dev
 	@.ci/environment $(BIN)/python vllm || true
 
 check: lint types
-	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not live and not alone"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
