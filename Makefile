@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example benchmark validation tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -60,6 +60,12 @@ format: $(VENV)/.dev
 example: $(VENV)/.run
 	rm -rf results/examples/demo
 	$(BIN)/bench sweep --out results/examples/demo
+
+# A committed run that later ones of the same machine are held against: results/baselines/README.md.
+baseline: $(VENV)/.run
+	rm -rf results/baselines/demo
+	$(BIN)/bench sweep --method ngram-mod --draft-tokens 4 --prompts 2 --max-tokens 64 \
+	  --repeats 6 --runner-arg threads=2 --no-text --out results/baselines/demo
 
 # How the streaming client was chosen: docs/client.md.
 benchmark: $(VENV)/.dev
