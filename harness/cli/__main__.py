@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import ab, ceiling, compare, doctor, gate, inspect, predict, report, selftest, share, sweep
+from harness.cli import (
+    ab,
+    ceiling,
+    compare,
+    doctor,
+    gate,
+    inspect,
+    predict,
+    report,
+    selftest,
+    share,
+    sweep,
+)
 from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
 app = typer.Typer(
