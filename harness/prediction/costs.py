@@ -42,7 +42,7 @@ MTP_H100 = Cost(
     fixed=0.44,
     with_drafting=True,
 )
-A_TOKEN_EACH = Cost(1.0, "computing sets the pace, so that a row costs what a token costs")
+A_TOKEN_EACH = Cost(1.0, "as dear as a token: reading the weights sets the pace no more")
 
 KNOWN = {
     Kind.NVIDIA: (EIGHT_ROWS_CUDA, MTP_5090, MTP_H100),
@@ -54,11 +54,15 @@ KNOWN = {
 """Of a kind without figures of its own: the range of the others."""
 
 
-def costs_of(kind: Kind, given: float | None, measured: Iterable[StepCost]) -> tuple[Cost, ...]:
+def costs_of(
+    kind: Kind, given: float | None, measured: Iterable[StepCost], *, short_steps: bool
+) -> tuple[Cost, ...]:
     """The lines that count: what was given, else what a processor's own run measured, else what is
     known of the kind.
 
-    `measured`: the step costs of the same method in the run, all workloads.
+    `measured`: the step costs of the same runner and method in the run, all workloads. `short_steps`: plain
+    steps are shorter than any published ones, so that reading is little of them and a row may cost
+    a whole one.
     """
     if given is not None:
         return (Cost(given, "as given"),)
@@ -72,4 +76,5 @@ def costs_of(kind: Kind, given: float | None, measured: Iterable[StepCost]) -> t
         return tuple(
             Cost(row, source, with_drafting=True) for row in sorted({min(rows), max(rows)})
         )
-    return KNOWN[kind]
+    dearest = (A_TOKEN_EACH,) if short_steps and A_TOKEN_EACH not in KNOWN[kind] else ()
+    return (*KNOWN[kind], *dearest)

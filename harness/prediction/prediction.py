@@ -8,125 +8,33 @@ costs, are known from others' figures alone. Every figure has a range that says 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePath
 
 from harness.analysis.ceilings import arm_reads, used_bandwidth
+from harness.analysis.statistics import Estimate
 from harness.analysis.step_costs import StepCost, step_costs
 from harness.analysis.trial import TrialSummary
 from harness.calculator.bandwidths import BandwidthsError, memory_of
-from harness.prediction.costs import Cost, costs_of
+from harness.prediction.costs import costs_of
 from harness.prediction.errors import PredictionError
-from harness.prediction.families import Family, Group, Held, groups_of
+from harness.prediction.families import Family, Group, groups_of
 from harness.prediction.kinds import Kind, kind_of_card, kind_of_run
-from harness.prediction.shares import Share, share_of
-from harness.prediction.speedups import Lengthwise, Range, speedups
+from harness.prediction.outlook import (
+    Measured,
+    Outlook,
+    Prediction,
+    Question,
+    Setting,
+    Target,
+    WorkloadOutlook,
+)
+from harness.prediction.shares import share_of
+from harness.prediction.speedups import Lengthwise, Range, product, speedups
 from harness.prediction.steps import Machine
 from harness.records import Arm, Manifest
 from harness.run_folder import RunData
 from harness.theory.ceiling import Reads
-
-
-@dataclass(frozen=True)
-class Question:
-    """What `bench predict` is asked, beside the run. Without hardware and bandwidth: how well the
-    run's own machine would have been predicted."""
-
-    hardware: str | None = None
-    bandwidth: float | None = None
-    """Bytes/s; goes before the hardware's nominal one."""
-    verify_cost: float | None = None
-    """Of each row more, in plain steps."""
-    draft_cost: float | None = None
-    """Of each drafted token, in plain steps."""
-
-    @property
-    def is_check(self) -> bool:
-        return self.hardware is None and self.bandwidth is None
-
-
-@dataclass(frozen=True)
-class Target:
-    """The hardware that is predicted for."""
-
-    name: str
-    kind: Kind
-    bandwidth: float
-    """Bytes/s."""
-    origin: str
-    memory_bytes: float | None
-    share: Share
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the run itself found at a place that is predicted."""
-
-    rate: float | None
-    speedup: float | None
-    """None for plain."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One draft length."""
-
-    draft_tokens: int
-    figures: Lengthwise
-    rate: Range
-    """tok/s"""
-    ceiling: float
-    measured: Measured | None
-    """In a check, where this length was measured."""
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """One family of settings on one workload."""
-
-    name: str
-    settings: tuple[Setting, ...]
-    """By draft length, from 1 on; none where they are not known."""
-    unknown: str | None
-    held: tuple[Held, ...]
-    prompts: int
-    rounds: int
-    costs: tuple[Cost, ...]
-    best: int = 0
-    """The draft length with the highest speed-up; 0: plain."""
-    could_be_best: tuple[int, int] = (0, 0)
-    """The shortest and the longest draft that is best somewhere within the error bars; 0: plain."""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class WorkloadOutlook:
-    """One workload of one plain arm."""
-
-    workload: str
-    max_tokens: int
-    plain: str
-    """What tables call the plain arm."""
-    model: str
-    depth: float | None
-    target: Target
-    ceiling: float | None
-    rate: Range | None
-    """Of plain, tok/s; None with a reason."""
-    unknown: str | None
-    measured: Measured | None
-    outlooks: tuple[Outlook, ...]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """All that `bench predict` tells."""
-
-    question: Question
-    measured_on: str
-    workloads: tuple[WorkloadOutlook, ...]
-    notes: tuple[str, ...]
 
 
 def predict(run: RunData, question: Question) -> Prediction:
@@ -229,7 +137,7 @@ def _workload(
         unknown=unknown,
         measured=_measured(row) if elsewhere is None else None,
         outlooks=tuple(
-            _outlook(manifest, question, target, group, family, costs)
+            _outlook(manifest, question, target, depth=group.depth or 0, family=family, costs=costs)
             for family in group.families
             if ceiling is not None
         ),
@@ -239,23 +147,29 @@ def _workload(
 
 def _with_share(target: Target, share: float) -> Target:
     held = target.share.holding(share, f"{share:.0%} as this run reached on its own machine")
-    return Target(
-        target.name, target.kind, target.bandwidth, target.origin, target.memory_bytes, held
-    )
+    return replace(target, share=held)
 
 
 def _outlook(
     manifest: Manifest,
     question: Question,
     target: Target,
-    group: Group,
+    *,
+    depth: float,
     family: Family,
     costs: Sequence[StepCost],
 ) -> Outlook:
-    own = [cost for cost in costs if cost.row.arm.method == family.arm.method]
-    lines = costs_of(target.kind, question.verify_cost, own)
-    known = arm_reads(manifest, family.arm, group.depth or 0)
+    alike = (family.arm.runner, family.arm.method)
+    own = [cost for cost in costs if (cost.row.arm.runner, cost.row.arm.method) == alike]
+    known = arm_reads(manifest, family.arm, depth)
     lengths, reads = family.lengths, known.reads
+    lines = costs_of(
+        target.kind,
+        question.verify_cost,
+        own,
+        short_steps=reads is not None
+        and target.share.is_beyond(target.bandwidth / reads.of_pass(1)),
+    )
     if lengths is None or reads is None:
         return Outlook(
             family.name,
@@ -294,22 +208,28 @@ def _outlook(
 def _setting(
     target: Target, reads: Reads, figures: Lengthwise, row: TrialSummary | None
 ) -> Setting:
-    plain = target.share.rates(target.bandwidth / reads.of_pass(1))
-    speedup = figures.speedup
+    plain = Range(*target.share.rates(target.bandwidth / reads.of_pass(1)))
+    rate = product(plain, figures.speedup)
+    of_a_token = target.bandwidth / figures.bytes_per_step
     return Setting(
-        draft_tokens=figures.draft_tokens,
         figures=figures,
-        rate=Range(plain[0] * speedup.low, plain[1] * speedup.middle, plain[2] * speedup.high),
-        ceiling=figures.tau.middle * target.bandwidth / figures.bytes_per_step,
+        rate=replace(rate, high=min(rate.high, figures.tau.high * of_a_token)),
+        ceiling=figures.tau.middle * of_a_token,
         measured=None if row is None else _measured(row),
     )
 
 
 def _measured(row: TrialSummary) -> Measured:
     return Measured(
-        None if row.decode_rate is None else row.decode_rate.value,
-        None if row.speedup is None else row.speedup.value,
+        None if row.decode_rate is None else _range(row.decode_rate),
+        None if row.speedup is None else _range(row.speedup),
     )
+
+
+def _range(estimate: Estimate) -> Range:
+    ends = estimate.interval
+    value = estimate.value
+    return Range(value, value, value) if ends is None else Range(ends.low, value, ends.high)
 
 
 def _plain_notes(
@@ -336,9 +256,10 @@ def _plain_notes(
 
 def _family_notes(family: Family) -> Iterable[str]:
     lengths = family.lengths
-    if lengths is not None and not lengths.knows_prompts:
-        count = f"{family.prompts} prompt{'s' if family.prompts != 1 else ''}"
-        yield f"{count}: how much texts differ is not known, and the error bars leave it out"
+    if family.prompts == 1:
+        yield "one prompt: how much texts differ is not known, so its acceptance could be any"
+    if family.prompts == 2:
+        yield "two prompts hardly say how much texts differ, so the error bars are very wide"
     if family.doubtful:
         yield "most samples raise a doubt about their acceptance"
     if lengths is not None and lengths.drafted[-1] == 0:

@@ -36,15 +36,15 @@ class Share:
     def rates(self, ceiling: float) -> tuple[float, float, float]:
         """The decode rates to expect under a ceiling, tok/s: low, middle, high.
 
-        Above `fastest_ceiling` the low end rises no more, since a step cannot be taken to become
-        shorter with the bytes for ever; the middle rises with the square root or so.
+        Above `fastest_ceiling` the part of a step that is no reading counts as no shorter than it
+        is there, so that a step takes 1 / ceiling + 1 / (share x fastest) - 1 / fastest; the low
+        end rises no more at all.
         """
-        low, high = self.low * min(ceiling, self.fastest_ceiling), self.high * ceiling
-        if ceiling <= self.fastest_ceiling:
-            return low, self.middle * ceiling, high
-        # At the fastest ceiling it is `middle`, and from there on in the same place between.
-        place = (self.middle - self.low) / (self.high - self.low)
-        return low, low * (high / low) ** place, high
+        if not self.is_beyond(ceiling):
+            return self.low * ceiling, self.middle * ceiling, self.high * ceiling
+        low = self.low * self.fastest_ceiling
+        beside = [(1 / share - 1) / self.fastest_ceiling for share in (self.middle, self.high)]
+        return low, 1 / (1 / ceiling + beside[0]), 1 / (1 / ceiling + beside[1])
 
     def is_beyond(self, ceiling: float) -> bool:
         """Whether no published rate has a step as short."""

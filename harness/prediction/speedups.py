@@ -25,6 +25,22 @@ class Range:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def apart(self, other: Range) -> bool:
+        """Whether the two have no value in common."""
+        return self.high < other.low or other.high < self.low
+
+    def inverse(self) -> Range:
+        return Range(1 / self.high, 1 / self.middle, 1 / self.low)
+
+
+def product(*factors: Range) -> Range:
+    """Of factors above 0 that know nothing of each other: their reaches, as ratios, add up as the
+    sides of a right angle do, since all are seldom at their worst at once."""
+    middle = math.prod(one.middle for one in factors)
+    below = math.hypot(*(math.log(one.middle / one.low) for one in factors))
+    above = math.hypot(*(math.log(one.high / one.middle) for one in factors))
+    return Range(middle * math.exp(-below), middle, middle * math.exp(above))
+
 
 @dataclass(frozen=True)
 class Lengthwise:
@@ -55,7 +71,7 @@ class Speedups:
 def speedups(machine: Machine, reads: Reads, lengths: Lengths, disagreement: float) -> Speedups:
     """Speed-up = tau / plain steps of a step, for each draft length.
 
-    The ends put the worse end of one against the worse end of the other. `disagreement`: by which
+    `disagreement`: by which
     factor, less one, predicted taus were off where they could be held against measured ones; it
     widens those of all lengths but the longest, which is measured itself.
     """
@@ -81,9 +97,7 @@ def speedups(machine: Machine, reads: Reads, lengths: Lengths, disagreement: flo
                 drafted=lengths.drafted[index],
                 bytes_per_step=step_bytes(reads, lengths.drafted[index]),
                 step=step,
-                speedup=Range(
-                    taus.low / step.high, taus.middle / step.middle, taus.high / step.low
-                ),
+                speedup=product(taus, step.inverse()),
             )
         )
     gains = [1.0, *(one.speedup.middle for one in found)]
