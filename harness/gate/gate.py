@@ -17,7 +17,7 @@ from harness.gate.words import NIGHTS_DIFFER
 FEWEST_ROUNDS = 6
 """What a run of too few rounds is to have the next time: how many it takes is known then."""
 
-_WITH_A_VALUE = ("--repeats", "--out", "--max-rounds", "--threshold", "--precision", "--resume")
+_WITH_A_VALUE = ("--repeats", "--max-rounds", "--precision", "--out")
 
 
 def gate(
