@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example benchmark validation tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -29,9 +29,10 @@ $(VENV)/.dev: $(VENV)/.run
 sweep: $(VENV)/.run
 	$(BIN)/bench sweep
 
-# Two workers: most of the real runners use one core.
+# Two workers: most of the real runners use one core. What times one comes after them, by itself.
 test: lint types runners
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # What cannot be built here is said, and its live tests are skipped.
 runners: $(VENV)/.dev
@@ -42,7 +43,7 @@ runners: $(VENV)/.dev
 	@.ci/environment $(BIN)/python vllm || true
 
 check: lint types
-	$(BIN)/python -m pytest -q -n auto -m "not slow and not live"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not live and not alone"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -59,6 +60,12 @@ format: $(VENV)/.dev
 example: $(VENV)/.run
 	rm -rf results/examples/demo
 	$(BIN)/bench sweep --out results/examples/demo
+
+# A committed run that later ones of the same machine are held against: results/baselines/README.md.
+baseline: $(VENV)/.run
+	rm -rf results/baselines/demo
+	$(BIN)/bench sweep --method ngram-mod --draft-tokens 4 --prompts 2 --max-tokens 64 \
+	  --repeats 6 --runner-arg threads=2 --no-text --out results/baselines/demo
 
 # How the streaming client was chosen: docs/client.md.
 benchmark: $(VENV)/.dev

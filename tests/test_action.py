@@ -129,6 +129,7 @@ def test_each_line_is_one_option_and_none_a_command(fake: Path) -> None:
     ]
     assert (fake / "gate").read_text().split("\0") == [
         run,
+        "--force",
         "--threshold=5%",
         f"--junit={run}/junit.xml",
     ]
@@ -203,3 +204,24 @@ def test_the_cache_is_of_this_python_and_these_versions(tmp_path: Path) -> None:
     told = outputs(tmp_path)
     assert told["folder"]
     assert re.fullmatch(r"cp3\d+-[a-z0-9]+-\w+-[0-9a-f]{16}", told["key"])
+
+
+@pytest.mark.slow
+def test_the_real_commands_with_the_mock(tmp_path: Path) -> None:
+    command = tmp_path / "bench"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness.cli.__main__ "$@"\n')
+    command.chmod(0o755)
+    done = measure(
+        tmp_path,
+        PYTHONPATH=str(ROOT),
+        BENCH_THRESHOLD="60%",
+        BENCH_CANDIDATE_ARGS="step-ms=30",
+        BENCH_BASELINE_ARGS="step-ms=5",
+        BENCH_ARGS="--workload=coding\n--prompts=2\n--max-tokens=32\n--repeats=4",
+    )
+    assert (done.returncode, outputs(tmp_path)["verdict"]) == (1, "regressed"), done.stdout
+    run = Path(outputs(tmp_path)["run"])
+    assert (run / "report.md").exists()
+    assert "<failure" in (run / "junit.xml").read_text()
+    assert (tmp_path / "summary").read_text().count("REGRESSED") == 1
+    assert "::error" in done.stdout + done.stderr

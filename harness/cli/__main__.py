@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import ab, ceiling, doctor, gate, inspect, report, share, sweep
+from harness.cli import (
+    ab,
+    ceiling,
+    compare,
+    doctor,
+    gate,
+    inspect,
+    predict,
+    report,
+    selftest,
+    share,
+    sweep,
+)
 from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
 app = typer.Typer(
@@ -31,10 +43,13 @@ app = typer.Typer(
 app.command("sweep")(sweep.sweep)
 app.command("ab")(ab.ab)
 app.command("gate")(gate.gate)
+app.command("selftest")(selftest.selftest)
 app.command("report")(report.report)
 app.command("ceiling")(ceiling.ceiling)
+app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 app.command("inspect")(inspect.inspect)
+app.command("predict")(predict.predict)
 app.command("share")(share.share)
 
 

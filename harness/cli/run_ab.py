@@ -1,19 +1,21 @@
-"""What `bench ab` does with its options: measure two builds, and judge them."""
+"""What `bench ab` and `bench selftest` do with their options: measure two builds, and judge."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.ab import SideOptions, ab_flags, are_the_same, is_ab, side_args
-from harness.cli.errors import complain
+from harness.cli.errors import FAILED, complain
 from harness.cli.outcome import write_run_reports
 from harness.cli.run_sweep import run_sweep
 from harness.cli.verdict import tell
 from harness.gate.decide import THRESHOLD
 from harness.gate.gate import gate
-from harness.run_folder import read_run
+from harness.run_folder import RunData, read_run
+from harness.selftest import view
+from harness.selftest.outcome import self_test
 from harness.suite import SuiteError
 
 SAME = (
@@ -39,22 +41,74 @@ def run_ab(
         SuiteError: wrong input, or `resume` is no run of two builds; and as `run_sweep`.
     """
 
-    def show(folder: Path) -> int:
-        run = read_run(folder)
-        write_run_reports(run, folder)
+    def show(run: RunData, folder: Path) -> int:
         if are_the_same(run.manifest.suite):
             complain(SAME)
         # The two were asked for together: whatever tells them apart is what is to be judged.
-        verdict = gate(str(folder), threshold=run.manifest.suite.threshold or THRESHOLD, force=True)
-        return tell(verdict, as_json=json)
+        return tell(gate(str(folder), threshold=_threshold(run), force=True), as_json=json)
 
-    if resume is not None:
-        suite = read_run(resume).manifest.suite
-        if not is_ab(suite):
-            raise SuiteError(f"{resume} is no run of bench ab: go on with bench sweep --resume")
-    else:
+    if resume is None:
         flags = ab_flags(baseline, candidate, flags, threshold=THRESHOLD)
         runner_args = [*runner_args, *side_args(baseline, candidate)]
+    return _run(flags, runner_args, out, resume, dry=dry, json=json, show=show, command="ab")
+
+
+def run_selftest(
+    build: SideOptions,
+    flags: Mapping[str, Any],
+    runner_args: Sequence[str],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    dry: bool,
+    json: bool,
+) -> int:
+    """Do what the options of `bench selftest` say; 1 where the gate was alarmed for nothing.
+
+    Raises:
+        SuiteError: wrong input, or `resume` is no run of two builds; and as `run_sweep`.
+    """
+
+    def show(run: RunData, folder: Path) -> int:
+        if not are_the_same(run.manifest.suite):
+            raise SuiteError(f"{folder} is a run of two builds: its verdict tells bench gate")
+        found = self_test(folder, _threshold(run), run.manifest.suite.seed)
+        if json:
+            print(view.render_json(found))
+        else:
+            view.show(found)
+        return 0 if found.passed else FAILED
+
+    if resume is None:
+        flags = {"name": "selftest", **flags}
+        both = ("--runner", "--runner")
+        flags = ab_flags(build, build, flags, threshold=THRESHOLD, of_sides=both)
+    return _run(flags, runner_args, out, resume, dry=dry, json=json, show=show, command="selftest")
+
+
+def _threshold(run: RunData) -> float:
+    return run.manifest.suite.threshold or THRESHOLD
+
+
+def _run(
+    flags: Mapping[str, Any],
+    runner_args: Sequence[str],
+    out: Path | None,
+    resume: Path | None,
+    *,
+    dry: bool,
+    json: bool,
+    show: Callable[[RunData, Path], int],
+    command: str,
+) -> int:
+    if resume is not None and not is_ab(read_run(resume).manifest.suite):
+        raise SuiteError(f"{resume} is no run of bench {command}: go on with bench sweep --resume")
+
+    def reported(folder: Path) -> int:
+        run = read_run(folder)
+        write_run_reports(run, folder)
+        return show(run, folder)
+
     return run_sweep(
         None,
         flags,
@@ -63,6 +117,6 @@ def run_ab(
         resume=resume,
         dry=dry,
         json=json,
-        show=show,
-        command="ab",
+        show=reported,
+        command=command,
     )

@@ -11,12 +11,12 @@ from harness.analysis.doubt.mark import Figure
 from harness.analysis.speculating import Speculating, speculating_of
 from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate, Interval, median
 from harness.compare.effect import Effect, effect
-from harness.compare.matching import Match, Matching, check, match
+from harness.compare.matching import Match, Matching, check, check_measured, match
 from harness.compare.measures import Measure, both
 from harness.compare.power import rounds_needed
 from harness.compare.side import Side, SideTrial
 from harness.records import Sample
-from harness.report.numbers import counted
+from harness.report.numbers import counted, listed
 from runners.base.speculation import PLAIN, parts_of
 
 EQUAL = 0.02
@@ -111,6 +111,7 @@ def compare(baseline: Side, candidate: Side, *, force: bool = False) -> Comparis
         CompareError: no common trial, or, without `force`, sides whose ratio means nothing.
     """
     matching = match(baseline, candidate)
+    check_measured(matching)
     if not force:
         check(matching)
     effects = [_effect(one, Measure.RATE, matching) for one in matching.matches]
@@ -142,9 +143,12 @@ def verdict_of(found: Effect | None, judged: int) -> tuple[Verdict, str | None]:
 def _why(found: Effect, interval: Interval, judged: int) -> str:
     """'the interval is ±7%; about 40 rounds would tell a difference of 5%'."""
     reach = math.expm1(math.log(interval.high / interval.low) / 2)
-    words = f"the interval is ±{reach:.0%}" if reach >= 0.1 else f"the interval is ±{reach:.1%}"
+    if reach > 1:
+        words = f"the interval reaches a factor of {1 + reach:.1f} either way"
+    else:
+        words = f"the interval is ±{reach:.{0 if reach >= 0.1 else 1}%}"
     if judged > 1:
-        words += f", with {judged} trials to tell"
+        words += f" when {judged} trials are judged together"
     for share in TOLD:
         rounds = rounds_needed(found, share, (1 - CONFIDENCE) / (2 * judged))
         if rounds is not None and rounds > found.rounds:
@@ -222,7 +226,10 @@ def _hashes(samples: Sequence[Sample]) -> dict[tuple[int, str], str]:
 def _remarks(baseline: Side, candidate: Side, matching: Matching) -> tuple[str, ...]:
     if matching.paired:
         return tuple(f"This run: {remark}" for remark in baseline.remarks)
+    forbidding = [one.what for one in matching.differences if one.forbids]
+    forced = f"Compared only because of --force: these differ in {listed(forbidding)}."
     return (
+        *([forced] if forbidding else []),
         APART,
         *(f"{side.name}: {remark}" for side in (baseline, candidate) for remark in side.remarks),
     )

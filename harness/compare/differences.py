@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from harness.compare.properties import (
     MAX_TOKENS,
@@ -11,6 +11,7 @@ from harness.compare.properties import (
     RUNNER,
     SYNTHETIC,
     Properties,
+    Property,
 )
 from harness.compare.side import Side
 from harness.machine.fingerprint import Gpu, Machine
@@ -36,30 +37,41 @@ class Difference:
     """A ratio of the two would mean nothing; refused without --force."""
 
 
-def differences(baseline: Side, candidate: Side, sides: Properties) -> tuple[Difference, ...]:
-    """Everything in which they differ, what forbids a comparison first.
+Of = Mapping[str, Property]
+
+
+def differences(
+    baseline: Side, candidate: Side, sides: Properties, pairs: Sequence[tuple[Of, Of]]
+) -> tuple[Difference, ...]:
+    """Everything in which they differ, what forbids a comparison first; `pairs` are the trials that
+    are to be compared.
 
     Two sets of arms of one run have the same machine, and differ in what was wanted: there nothing
     forbids.
     """
-    found = list(_of_properties(sides))
-    found += _of_runners(baseline, candidate, sides)
+    found = [*_of_properties(sides, pairs), *_of_runners(baseline, candidate, sides)]
     if baseline.folder.resolve() == candidate.folder.resolve():
-        return tuple(Difference(d.what, d.baseline, d.candidate, forbids=False) for d in found)
+        return tuple(replace(difference, forbids=False) for difference in found)
     before, after = baseline.manifest, candidate.manifest
     found = [*_of_machines(before.machine, after.machine), *found, *_of_plans(before, after)]
     return tuple(sorted(found, key=lambda difference: not difference.forbids))
 
 
-def _of_properties(sides: Properties) -> Iterator[Difference]:
-    for name in sides.differing:
-        before, after = sides.sole(name)
+def _of_properties(sides: Properties, pairs: Sequence[tuple[Of, Of]]) -> Iterator[Difference]:
+    """Each pair of values once."""
+    for name in dict.fromkeys(name for before, _ in pairs for name in before):
         # Two names of one thing are no difference: what the runners are is told by their builds.
-        if name == RUNNER:
+        if name == RUNNER or name in sides.key:
             continue
-        real_against_drawn = name == SYNTHETIC and None in (before.value, after.value)
-        forbids = name in (MODEL, MAX_TOKENS) or real_against_drawn
-        yield Difference(name, before.shown, after.shown, forbids)
+        values = {
+            (before[name], after[name]): None
+            for before, after in pairs
+            if before[name].value != after[name].value
+        }
+        for one, other in values:
+            real_against_drawn = name == SYNTHETIC and None in (one.value, other.value)
+            forbids = name in (MODEL, MAX_TOKENS) or real_against_drawn
+            yield Difference(name, one.shown, other.shown, forbids)
 
 
 def _of_runners(baseline: Side, candidate: Side, sides: Properties) -> Iterator[Difference]:

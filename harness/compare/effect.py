@@ -84,6 +84,11 @@ def effect(baseline: Values, candidate: Values, *, paired: bool) -> Effect | Non
     )
 
 
+def kept(rounds: int) -> int:
+    """Rounds that a trimmed mean is made of."""
+    return rounds - 2 * int(TRIMMED * rounds)
+
+
 def quantile(probability: float, freedom: float) -> float:
     """Of Student's t."""
     from scipy import special  # noqa: PLC0415
@@ -149,13 +154,13 @@ def _trimmed(values: Sequence[float]) -> _Trimmed:
     """The trimmed mean, with the variance that Tukey and McLaughlin (1963) made of winsorized
     values: those set aside count as the nearest that is kept."""
     ranked, count = sorted(values), len(values)
-    aside = int(TRIMMED * count)
-    kept = ranked[aside : count - aside]
-    value = fmean(kept)
+    aside = (count - kept(count)) // 2
+    inner = ranked[aside : count - aside]
+    value = fmean(inner)
     if count < LEAST_ROUNDS:
         return _Trimmed(value, None, 0.0, count)
-    winsorized = [kept[0]] * aside + kept + [kept[-1]] * aside
+    winsorized = [inner[0]] * aside + inner + [inner[-1]] * aside
     middle = fmean(winsorized)
     squares = sum((x - middle) ** 2 for x in winsorized)
-    size, freedom = len(kept), len(kept) - 1
+    size, freedom = len(inner), len(inner) - 1
     return _Trimmed(value, squares / (size * freedom), float(freedom), count)

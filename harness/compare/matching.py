@@ -29,7 +29,7 @@ from harness.compare.side import BASELINE, CANDIDATE, Side, SideTrial
 from harness.records import Manifest
 from harness.report.numbers import counted
 
-__all__ = ["Difference", "Match", "Matching", "check", "match"]
+__all__ = ["Difference", "Match", "Matching", "check", "check_measured", "match"]
 
 MOST = 5
 """Lines of one message."""
@@ -74,6 +74,7 @@ def match(baseline: Side, candidate: Side) -> Matching:
     after, repeated_after = _keyed(sides, sides.candidate)
     matches: list[Match] = []
     unmatched: list[str] = []
+    pairs: list[tuple[Mapping[str, Property], Mapping[str, Property]]] = []
     for key, (trial, of) in before.items():
         name = _name(sides, of)
         other = after.pop(key, None)
@@ -85,23 +86,35 @@ def match(baseline: Side, candidate: Side) -> Matching:
             unmatched.append(f"{name}: no prompt is the same text on both sides")
         else:
             matches.append(found)
+            pairs.append((of, other[1]))
     unmatched += [f"{_name(sides, of)}: of the {CANDIDATE} alone" for _, of in after.values()]
     unmatched += [
         f"{_name(sides, of)} ({trial.setting}): the same as another trial of its side"
         for trial, of in (*repeated, *repeated_after)
     ]
-    if not any(one.baseline.samples and one.candidate.samples for one in matches):
-        lost = [
-            f"{one.name}: {one.baseline.failure or one.candidate.failure or 'no sample'}"
-            for one in matches
-        ]
-        raise CompareError(_nothing_in_common(baseline, candidate, sides, lost + unmatched))
+    if not matches:
+        raise CompareError(_nothing_in_common(baseline, candidate, sides, unmatched))
     return Matching(
         tuple(matches),
         tuple(unmatched),
-        (*differences(baseline, candidate, sides), *prompts.difference(matches)),
+        (*differences(baseline, candidate, sides, pairs), *prompts.difference(matches)),
         paired,
     )
+
+
+def check_measured(matching: Matching) -> None:
+    """Refuse sides of which one alone was measured: there is no ratio.
+
+    Raises:
+        CompareError: why there is none.
+    """
+    if any(one.baseline.samples and one.candidate.samples for one in matching.matches):
+        return
+    lost = [
+        f"- {one.name}: {one.baseline.failure or one.candidate.failure or 'no sample'}"
+        for one in matching.matches[:MOST]
+    ]
+    raise CompareError("\n".join(["no trial was measured on both sides", *lost]))
 
 
 def check(matching: Matching) -> None:
@@ -151,8 +164,8 @@ class _Prompts:
         if max(before, after) > shared:
             yield Difference(
                 "prompts",
-                f"{before}, {before - shared} left out",
-                f"{after}, {after - shared} left out (only the same texts are compared)",
+                _some(before, shared),
+                _some(after, shared),
                 forbids=False,
             )
 
@@ -162,6 +175,10 @@ class _Prompts:
             for (of, prompt), digest in self._before.items()
             if of == workload and self._after.get((other, prompt)) == digest
         }
+
+
+def _some(prompts: int, shared: int) -> str:
+    return f"{prompts}, of which {shared} are compared" if shared < prompts else str(prompts)
 
 
 def _of(trial: SideTrial, prompts: Collection[str]) -> SideTrial:
@@ -188,11 +205,12 @@ def _name(sides: Properties, of: Mapping[str, Property]) -> str:
     if SYNTHETIC not in sides.differing and of[SYNTHETIC].value is not None:
         setting.append(f"synthetic {of[SYNTHETIC].shown}")
     shown += [" ".join(setting)] if setting else []
-    shown += [f"draft {of[DRAFT_MODEL].shown}"] if DRAFT_MODEL in sides.key else []
+    if DRAFT_MODEL in sides.key and of[DRAFT_MODEL].value is not None:
+        shown.append(f"draft {of[DRAFT_MODEL].shown}")
     shown += [
         f"{name.removeprefix(OPTION)}={of[name].shown}"
         for name in sides.key
-        if name.startswith(OPTION)
+        if name.startswith(OPTION) and of[name].value is not None
     ]
     shown += [of[WORKLOAD].shown] if WORKLOAD not in sides.differing else []
     shown += [of[MAX_TOKENS].shown] if MAX_TOKENS in sides.key else []

@@ -7,11 +7,11 @@ no tables (Julious 2004, Statistics in Medicine 23:1921, for the same approximat
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import math
 
 from harness.analysis.statistics import LEAST_ROUNDS
-from harness.compare.effect import Effect, quantile
+from harness.compare.effect import Effect, kept, quantile
 
 POWER = 0.95
 """How often a change as large as the one that is named would be called so."""
@@ -47,10 +47,15 @@ def rounds_needed(effect: Effect, threshold: float, error_rate: float) -> int | 
     spread = effect.error * math.sqrt(effect.rounds)
     # Of two runs, each has its own rounds: twice the degrees of freedom, at most.
     sides = 1 if effect.paired else 2
-    for rounds in itertools.chain(range(LEAST_ROUNDS, 200), range(200, MOST_ROUNDS, 10)):
-        if _quantiles(error_rate, sides * (rounds - 1)) * spread / math.sqrt(rounds) <= margin:
-            return rounds
-    return None
+
+    def suffices(rounds: int) -> bool:
+        freedom = sides * (kept(rounds) - 1)
+        beyond = _quantiles(error_rate, freedom) * spread / math.sqrt(rounds)
+        return beyond <= margin
+
+    candidates = range(LEAST_ROUNDS, MOST_ROUNDS + 1)
+    at = bisect.bisect_left(candidates, True, key=suffices)
+    return candidates[at] if at < len(candidates) else None
 
 
 def _quantiles(error_rate: float, freedom: float) -> float:

@@ -42,17 +42,17 @@ class Properties:
     baseline: Sequence[tuple[SideTrial, Mapping[str, Property]]]
     candidate: Sequence[tuple[SideTrial, Mapping[str, Property]]]
     key: tuple[str, ...]
-    """Those with several values on a side: trials that belong together have the same ones."""
+    """Those that trials which belong together have in common."""
     differing: tuple[str, ...]
     """Those with one value on each side, which is not the same one."""
 
-    def sole(self, name: str) -> tuple[Property, Property]:
-        """The two values of a differing property."""
-        return self.baseline[0][1][name], self.candidate[0][1][name]
-
 
 def properties(baseline: Side, candidate: Side) -> Properties:
-    """Read all trials of two sides, which have at least one each."""
+    """Read all trials of two sides, which have at least one each.
+
+    What has several values on a side is in the key, but for draft models and options that go with
+    the rest of the key: those of one method alone, say.
+    """
     options = tuple(
         dict.fromkeys(
             f"{OPTION}{name}"
@@ -69,7 +69,15 @@ def properties(baseline: Side, candidate: Side) -> Properties:
             key.append(name)
         elif values[0] != values[1]:
             differing.append(name)
+    for name in [one for one in key if one == DRAFT_MODEL or one.startswith(OPTION)]:
+        rest = [one for one in key if one != name]
+        if all(_tells_apart(side, rest) == _tells_apart(side, key) for side in found):
+            key = rest
     return Properties(found[0], found[1], tuple(key), tuple(differing))
+
+
+def _tells_apart(side: Sequence[tuple[SideTrial, Mapping[str, Property]]], key: list[str]) -> int:
+    return len({tuple(of[name].value for name in key) for _, of in side})
 
 
 def apart(sides: Properties) -> Iterable[tuple[str, str, str]]:

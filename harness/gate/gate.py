@@ -17,7 +17,7 @@ from harness.gate.words import NIGHTS_DIFFER
 FEWEST_ROUNDS = 6
 """What a run of too few rounds is to have the next time: how many it takes is known then."""
 
-_WITH_A_VALUE = ("--repeats", "--out", "--max-rounds", "--threshold", "--precision", "--resume")
+_WITH_A_VALUE = ("--repeats", "--max-rounds", "--precision", "--out")
 
 
 def gate(
@@ -59,8 +59,10 @@ def judge(baseline: Side, candidate: Side, matching: Matching, threshold: float)
         found[row.trial].append(row)
     rows = tuple(row for one in found.values() for row in one)
     rates = [row for row in rows if row.required]
-    smallest = [row.sight.smallest for row in rates]
-    needed = [row.sight.rounds for row in rates]
+    # A trial without figures has its verdict without them.
+    sights = [row.sight for row in rates if row.ratio is not None]
+    smallest = [one.smallest for one in sights]
+    needed = [one.rounds for one in sights]
     rounds = max((one for one in needed if one is not None), default=None)
     return Gate(
         decision=overall(

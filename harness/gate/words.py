@@ -75,7 +75,7 @@ def verdict(row: Row) -> str:
 
 def seen(row: Row) -> str:
     """The smallest change for the worse that would have been called a regression."""
-    return numbers.UNKNOWN if row.sight.smallest is None else percent(row.sight.smallest)
+    return numbers.UNKNOWN if row.sight.smallest is None else numbers.percent(row.sight.smallest)
 
 
 def rounds(row: Row) -> str:
@@ -128,27 +128,30 @@ def improvements(gate: Gate) -> str | None:
 
 def power(gate: Gate) -> str:
     """What the whole gate could have seen, and what it takes to see enough."""
-    how_often = numbers.whole_percent(POWER)
     rates = [row for row in gate.rows if row.required]
     had = min((row.rounds for row in rates if row.rounds is not None), default=0)
-    limit = percent(gate.threshold)
+    limit, more = percent(gate.threshold), f"To measure more: {gate.command}"
     if gate.smallest is None:
         return (
-            f"It cannot say which loss it could have seen: from {LEAST_ROUNDS} rounds on, all of "
-            f"whose trials have figures, it can. To measure them: {gate.command}"
+            "Which loss it could have seen it cannot say: a decode rate has fewer than "
+            f"{LEAST_ROUNDS} rounds on both sides. {more}"
         )
+    where = "any trial" if all(row.ratio is not None for row in rates) else "any other trial"
     text = (
-        f"A loss of decode rate of {percent(gate.smallest)} or more in any trial would have been "
-        f"called a regression {how_often} of the time, with {numbers.counted(had, 'round')}."
+        f"With {numbers.counted(had, 'round')}, a loss of decode rate of "
+        f"{numbers.percent(gate.smallest)} or more in {where} would have been called a regression "
+        f"{numbers.whole_percent(POWER)} of the time."
     )
     if gate.rounds is None:
         return (
             f"{text} A threshold of {limit} takes more than {MOST_ROUNDS} rounds over such noise: "
             "quieten the machine, or raise the threshold."
         )
-    if gate.rounds <= had:
-        return f"{text} A threshold of {limit} takes {gate.rounds}, so there were enough."
-    return f"{text} A threshold of {limit} takes {gate.rounds}: {gate.command}"
+    if gate.rounds > had:
+        return f"{text} A threshold of {limit} takes {gate.rounds}. {more}"
+    if gate.decision is Decision.INCONCLUSIVE:
+        return f"{text} That is enough for a threshold of {limit}: what is lost lies too near it."
+    return f"{text} A threshold of {limit} takes {gate.rounds}, so there were enough."
 
 
 def facts(gate: Gate) -> tuple[str, ...]:

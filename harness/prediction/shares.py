@@ -36,15 +36,15 @@ class Share:
     def rates(self, ceiling: float) -> tuple[float, float, float]:
         """The decode rates to expect under a ceiling, tok/s: low, middle, high.
 
-        Above `fastest_ceiling` the low end rises no more, and the middle is the geometric mean of
-        the ends: a step cannot be taken to become shorter with the bytes for ever.
+        Above `fastest_ceiling` the part of a step that is no reading counts as no shorter than it
+        is there, so that a step takes 1 / ceiling + 1 / (share x fastest) - 1 / fastest; the low
+        end rises no more at all.
         """
-        low, high = self.low * min(ceiling, self.fastest_ceiling), self.high * ceiling
-        if ceiling <= self.fastest_ceiling:
-            return low, self.middle * ceiling, high
-        # At the fastest ceiling it is `middle`, and from there on in the same place between.
-        place = (self.middle - self.low) / (self.high - self.low)
-        return low, low * (high / low) ** place, high
+        if not self.is_beyond(ceiling):
+            return self.low * ceiling, self.middle * ceiling, self.high * ceiling
+        low = self.low * self.fastest_ceiling
+        beside = [(1 / share - 1) / self.fastest_ceiling for share in (self.middle, self.high)]
+        return low, 1 / (1 / ceiling + beside[0]), 1 / (1 / ceiling + beside[1])
 
     def is_beyond(self, ceiling: float) -> bool:
         """Whether no published rate has a step as short."""
@@ -53,13 +53,13 @@ class Share:
 
 PUBLISHED = {
     Kind.NVIDIA: Share(
-        0.53, 0.62, 0.87, 469, "9 published rates of RTX 3090, 4090, PRO 6000, H100 and GB10"
+        0.53, 0.73, 0.87, 469, "9 published rates of RTX 3090, 4090, PRO 6000, H100 and GB10"
     ),
     Kind.APPLE: Share(0.45, 0.78, 0.91, 209, "13 published rates of M1 to M4 Max"),
 }
 """By benchmarks/published.toml, with the bytes that each publication gives."""
 
-ALL = Share(0.45, 0.775, 0.91, 469, "22 published rates of Apple and NVIDIA")
+ALL = Share(0.45, 0.78, 0.91, 469, "22 published rates of Apple and NVIDIA")
 
 ON_PROCESSORS = ALL.holding(
     0.32, "32%, which this project's example run 'demo' reached on two cores"

@@ -9,8 +9,8 @@ from harness.gate import words
 from harness.gate.decide import Decision
 from harness.gate.verdict import Gate, Row
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
+_FORBIDDEN = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped; and CR, which a reader makes a line end of."""
 
 
 def render(gate: Gate) -> str:

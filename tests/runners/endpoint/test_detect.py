@@ -169,3 +169,11 @@ async def test_a_version_that_is_the_key_is_not_repeated() -> None:
 @pytest.mark.parametrize("listed", [7, "models", None, {"id": "m"}, [[]]])
 async def test_a_list_of_models_that_is_none(listed: object) -> None:
     assert (await look({"/v1/models": {"data": listed}})).models == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "slots"), [(4, 4), (1, 1), (0, None), (True, None), ("4", None), (None, None)]
+)
+async def test_slots_are_those_that_llama_server_tells(told: object, slots: int | None) -> None:
+    props = {"default_generation_settings": {}, "total_slots": told}
+    assert (await look({"/v1/models": MODELS, "/props": props})).slots == slots

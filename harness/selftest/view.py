@@ -1,0 +1,88 @@
+"""A self-test as text for a terminal or a log, and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import TypeAdapter
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.gate.views.text import LOG_WIDTH
+from harness.gate.words import percent
+from harness.report import numbers
+from harness.report.escape import clean
+from harness.selftest.nights import Nights
+from harness.selftest.outcome import MOST_FALSE_ALARMS, SelfTest, TrialNoise
+
+SCHEMA_VERSION = 1
+
+
+def render_json(found: SelfTest) -> str:
+    """One object: `SelfTest` by its fields' names, and what follows from them; docs/ab.md."""
+    told = TypeAdapter(SelfTest).dump_python(found, mode="json")
+    return json.dumps(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "passed": found.passed,
+            "false_alarms": found.nights.false_alarms,
+            **told,
+        },
+        indent=2,
+    )
+
+
+def show(found: SelfTest, console: Console | None = None) -> None:
+    """Print whether it passed, the nights, and the noise of each trial."""
+    if console is None:
+        console = Console()
+        if not console.is_terminal and console.width < LOG_WIDTH:
+            console = Console(width=LOG_WIDTH)
+    style = "bold green" if found.passed else "bold red"
+    console.print(Text(_headline(found), style=style))
+    console.print(Text(f"This run itself: {found.decision}."))
+    console.print(Text(_nights(found.nights, found.threshold)))
+    if not found.trials:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("trial", overflow="fold")
+    for heading in ("rounds", "noise of a round", "change", "seen from"):
+        table.add_column(heading, justify="right")
+    table.add_column(f"rounds needed for {percent(found.threshold)}", justify="right")
+    for trial in found.trials:
+        table.add_row(*(Text(clean(cell)) for cell in _cells(trial)))
+    console.print()
+    console.print(table)
+
+
+def _headline(found: SelfTest) -> str:
+    if not found.nights.count:
+        return "Self-test failed: there are no decode rates to judge"
+    alarms = f"false alarms in {percent(found.nights.false_alarms)} of nights"
+    allowed = f"at most {percent(MOST_FALSE_ALARMS)} are promised"
+    return f"Self-test {'passed' if found.passed else 'failed'}: {alarms}, {allowed}"
+
+
+def _nights(nights: Nights, threshold: float) -> str:
+    which = "all" if nights.is_all else "drawn"
+    return (
+        f"{numbers.counted(nights.count, 'night')} ({which} ways of labelling these rounds), at a "
+        f"threshold of {percent(threshold)}: {nights.regressed} regressed, "
+        f"{nights.inconclusive} inconclusive; {nights.faster} called faster."
+    )
+
+
+def _cells(trial: TrialNoise) -> tuple[str, ...]:
+    change = f"{trial.ratio - 1:+.1%}"
+    if trial.interval is not None:
+        change += f" [{trial.interval.low - 1:+.1%}, {trial.interval.high - 1:+.1%}]"
+    return (
+        trial.trial,
+        str(trial.rounds),
+        numbers.UNKNOWN if trial.noise is None else f"{trial.noise:.1%}",
+        change,
+        numbers.UNKNOWN if trial.smallest is None else percent(trial.smallest),
+        numbers.UNKNOWN if trial.rounds_needed is None else str(trial.rounds_needed),
+    )
