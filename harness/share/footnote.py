@@ -153,7 +153,8 @@ def _result(figures: Figures, one: Measured) -> Iterator[str]:
         parts.append(f"doubtful ({best.doubtful})")
     memory = best.peak_memory
     if memory is not None:
-        parts.append(f"peak memory {numbers.size(memory)} without the GPU's")
+        beside = " without the GPU's" if used_gpus(figures) else ""
+        parts.append(f"peak memory {numbers.size(memory)}{beside}")
     yield ", ".join(parts)
 
 
