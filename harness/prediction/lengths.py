@@ -8,7 +8,7 @@ A step of long drafts that accepted j tokens says two things of a shorter draft 
 - *replayed*: its j + 1 tokens would have taken ceil((j + 1) / (k + 1)) shorter steps. It counts
   easy stretches as often as they come, but takes a draft begun anew to be no better than the end
   of the long one, so that it is rather too low for drafters that grow worse along a draft. A step
-  that accepted everything goes on in the next one and takes (K + 1) / (k + 1).
+  that accepted everything goes on in the next one and is taken for (K + 1) / (k + 1) steps.
 
 Where every token is accepted with the same chance both are the same; the larger of the two is
 taken. Neither falls with k, and at the longest length both are what was measured.
@@ -102,7 +102,7 @@ def lengths_of(samples: Sequence[Drafts]) -> Lengths:
     if len(cells) > 1:
         draws = taus * (tau_curve(_resampled(cells)) / taus) ** _widening(len(cells))
     else:
-        draws = np.asarray([np.ones(longest), most])
+        draws = np.repeat([np.ones(longest), most], RESAMPLES // 2, axis=0)
     return Lengths(
         taus=tuple(map(float, taus)),
         drafted=tuple(
