@@ -15,7 +15,7 @@ from harness.feasible import left_out
 from harness.models.shelf import Shelf
 from harness.records import Arm, launches_of
 from harness.refusals import check
-from harness.suite import Suite, SuiteError
+from harness.suite import BASELINE, CANDIDATE, Suite, SuiteError
 from runners.base.contract import LaunchSpec, Runner
 from runners.base.speculation import Speculation
 from workloads.prompts import Prompt, load
@@ -156,10 +156,20 @@ def make_plan(suite: Suite, runners: Mapping[str, Runner], shelf: Shelf | None =
     if not plan.measured:
         _nothing_left(arms)
     check([(arm.runner, plan.spec(arm)) for arm in plan.measured], suite, runners)
+    if suite.threshold is not None:
+        _check_sides(plan)
     if all(arm.is_baseline for arm in plan.measured) and not all(arm.is_baseline for arm in arms):
         lines = left_out(arms)
         raise SuiteError("\n".join(["no way of speculating that was asked for can work", *lines]))
     return plan
+
+
+def _check_sides(plan: Plan) -> None:
+    """Refuse two builds of which only one can be measured."""
+    for side in (BASELINE, CANDIDATE):
+        if not any(arm.runner == side for arm in plan.measured):
+            lines = left_out([arm for arm in plan.arms if arm.runner == side])
+            raise SuiteError("\n".join([f"the {side} cannot be measured", *lines]))
 
 
 def _nothing_left(arms: Sequence[Arm]) -> NoReturn:

@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+
+from harness.cli.__main__ import app
 
 ROOT = Path(__file__).parents[1]
 STEPS = ROOT / ".ci/action"
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+
+AB_OPTIONS = {
+    option
+    for parameter in typer.main.get_group(app).commands["ab"].params
+    for option in parameter.opts
+}
 
 FAKE = f"""#!{sys.executable}
 import os, pathlib, sys
@@ -225,3 +234,29 @@ def test_the_real_commands_with_the_mock(tmp_path: Path) -> None:
     assert "<failure" in (run / "junit.xml").read_text()
     assert (tmp_path / "summary").read_text().count("REGRESSED") == 1
     assert "::error" in done.stdout + done.stderr
+
+
+def documented_workflows() -> list[dict[str, Any]]:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text("utf-8"), re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def test_documented_workflows_give_inputs_that_exist() -> None:
+    used = 0
+    for workflow in documented_workflows():
+        assert workflow["permissions"] == {"contents": "read"}
+        for job in workflow["jobs"].values():
+            for step in job["steps"]:
+                assert "${{" not in step.get("run", ""), step
+                if "/decodebench@" in step.get("uses", ""):
+                    used += 1
+                    assert set(step["with"]) <= set(ACTION["inputs"])
+                    for line in step["with"].get("args", "").splitlines():
+                        assert line.split("=")[0] in AB_OPTIONS, line
+    assert used == 2
+
+
+def test_every_input_is_documented() -> None:
+    text = (ROOT / "docs/ci.md").read_text("utf-8")
+    for name in ACTION["inputs"]:
+        assert f"`{name}`" in text, name

@@ -227,9 +227,9 @@ def _remarks(baseline: Side, candidate: Side, matching: Matching) -> tuple[str, 
     if matching.paired:
         return tuple(f"This run: {remark}" for remark in baseline.remarks)
     forbidding = [one.what for one in matching.differences if one.forbids]
-    forced = f"Compared only because of --force: these differ in {listed(forbidding)}."
+    forced = "Compared only because of --force: the two differ in"
     return (
-        *([forced] if forbidding else []),
+        *([f"{forced} {listed(forbidding)}."] if forbidding else []),
         APART,
         *(f"{side.name}: {remark}" for side in (baseline, candidate) for remark in side.remarks),
     )

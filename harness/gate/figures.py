@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from harness.compare.effect import Effect, Values, effect
 from harness.compare.matching import Match
@@ -12,6 +13,7 @@ from harness.compare.measures import Measure, both
 from harness.compare.side import SideTrial
 from harness.gate.decide import Judgement, decide, sight, why_inconclusive
 from harness.gate.verdict import Figure, Row
+from runners.base.speculation import PLAIN
 
 FIGURES = {
     Figure.DECODE_RATE: Measure.RATE,
@@ -43,10 +45,11 @@ class Compared:
 
 def compared(match: Match, *, paired: bool) -> Iterator[Compared]:
     """Every figure that a side of this trial tells; the decode rate in any case."""
-    drawn = match.baseline.arm.synthetic is not None or match.candidate.arm.synthetic is not None
+    arms = (match.baseline.arm, match.candidate.arm)
+    # What is drawn is what was asked for, and plain decoding drafts nothing.
+    drafts = all(arm.synthetic is None and arm.method != PLAIN for arm in arms)
     for figure, measure in FIGURES.items():
-        # What is drawn is what was asked for.
-        if drawn and figure in (Figure.ACCEPTANCE_RATE, Figure.ACCEPTANCE_LENGTH):
+        if not drafts and figure in (Figure.ACCEPTANCE_RATE, Figure.ACCEPTANCE_LENGTH):
             continue
         before, after = both(match, measure)
         if figure is Figure.DECODE_RATE or any(before.values()) or any(after.values()):
@@ -58,13 +61,14 @@ def row_of(one: Compared, threshold: float, error_rate: float) -> Row:
     measure = FIGURES[one.figure]
     higher = measure.worse == "higher"
     judged = decide(one.found, threshold, error_rate, higher_is_worse=higher)
+    before, after = _levels(one.baseline, one.candidate)
     return Row(
         trial=one.match.name,
         figure=one.figure,
         decision=judged.decision,
         change=judged.change,
-        baseline=_middle(one.baseline),
-        candidate=_middle(one.candidate),
+        baseline=before,
+        candidate=after,
         ratio=None if one.found is None else one.found.ratio,
         interval=judged.interval,
         rounds=None if one.found is None else one.found.rounds,
@@ -92,9 +96,23 @@ def _why(one: Compared, judged: Judgement) -> str | None:
     return None
 
 
-def _middle(values: Values) -> float | None:
-    found = [value for one in values.values() for value in one.values()]
-    return statistics.median(found) if found else None
+def _levels(before: Values, after: Values) -> tuple[float | None, float | None]:
+    """Of each side the geometric mean over the prompts of both, each prompt by its own: a median of
+    hard prompts and easy ones would tell another change than the ratio does."""
+    sides = [_logarithms(values) for values in (before, after)]
+    shared = sides[0].keys() & sides[1].keys()
+    one, other = (
+        math.exp(fmean(fmean(logs[p]) for p in shared or logs)) if logs else None for logs in sides
+    )
+    return one, other
+
+
+def _logarithms(values: Values) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for one in values.values():
+        for prompt, value in one.items():
+            found.setdefault(prompt, []).append(math.log(value))
+    return found
 
 
 def _left_out(trial: SideTrial, measure: Measure) -> int:

@@ -34,7 +34,8 @@ class Row:
     """INCONCLUSIVE of anything but a decode rate does not make the gate so."""
     change: Change = Change.UNPROVEN
     baseline: float | None = None
-    """Median of what was compared: tokens per second, seconds, a share, tokens a step, bytes."""
+    """Geometric mean of what was compared: tokens per second, seconds, a share, tokens a step,
+    bytes."""
     candidate: float | None = None
     ratio: float | None = None
     """candidate / baseline, over prompts and rounds that both have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.statistics import LEAST_ROUNDS
+from harness.compare.matching import Difference
 from harness.compare.power import MOST_ROUNDS, POWER
 from harness.gate.decide import Change, Decision
 from harness.gate.verdict import Figure, Gate, Row
@@ -154,15 +155,20 @@ def power(gate: Gate) -> str:
     return f"{text} A threshold of {limit} takes {gate.rounds}, so there were enough."
 
 
+def difference(one: Difference) -> str:
+    """'differs in option threads: 8 and 7'."""
+    text = f"differs in {one.what}: {one.baseline} and {one.candidate}"
+    return f"{text} (which makes a ratio meaningless)" if one.forbids else text
+
+
+def cautions(gate: Gate) -> tuple[str, ...]:
+    """What is not judged, and what the intervals do not know."""
+    return (*(f"not judged: {one}" for one in gate.unmatched), *gate.remarks)
+
+
 def facts(gate: Gate) -> tuple[str, ...]:
-    """What has to be known before the figures: in what the sides differ, and what is not judged."""
-    differences = [
-        f"differs in {one.what}: {one.baseline} and {one.candidate}"
-        + (" (which makes a ratio meaningless)" if one.forbids else "")
-        for one in gate.differences
-    ]
-    missing = [f"not judged: {one}" for one in gate.unmatched]
-    return (*differences, *missing, *gate.remarks)
+    """What has to be known before the figures."""
+    return (*map(difference, gate.differences), *cautions(gate))
 
 
 def reasons(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -60,9 +60,9 @@ def costs_of(
     """The lines that count: what was given, else what a processor's own run measured, else what is
     known of the kind.
 
-    `measured`: the step costs of the same runner and method in the run, all workloads. `short_steps`: plain
-    steps are shorter than any published ones, so that reading is little of them and a row may cost
-    a whole one.
+    `measured`: the step costs of the same runner and method in the run, all workloads.
+    `short_steps`: plain steps are shorter than any published ones, so that reading is little of
+    them and a row may cost a whole one.
     """
     if given is not None:
         return (Cost(given, "as given"),)

@@ -8,7 +8,7 @@ A step of long drafts that accepted j tokens says two things of a shorter draft 
 - *replayed*: its j + 1 tokens would have taken ceil((j + 1) / (k + 1)) shorter steps. It counts
   easy stretches as often as they come, but takes a draft begun anew to be no better than the end
   of the long one, so that it is rather too low for drafters that grow worse along a draft. A step
-  that accepted everything goes on in the next one and takes (K + 1) / (k + 1).
+  that accepted everything goes on in the next one and is taken for (K + 1) / (k + 1) steps.
 
 Where every token is accepted with the same chance both are the same; the larger of the two is
 taken. Neither falls with k, and at the longest length both are what was measured.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 RESAMPLES = 2000
+RULE_OF_THREE = 3
 ROUNDING = 1e-6
 """By which a share may miss 0 when shares are made of counts."""
 
@@ -81,7 +82,9 @@ def lengths_of(samples: Sequence[Drafts]) -> Lengths:
     prompt its rounds, with a fixed seed. Few prompts differ less among themselves than the texts
     that they stand for: their distances from the estimate are widened as Student's t has it (by
     18 for two prompts, 1.9 for four). One prompt says nothing of how texts differ: half of the
-    draws then accept nothing, and half of them everything.
+    draws then accept nothing, and half of them everything. Where n prompts accepted nothing, up to
+    3 / n of all texts may still accept everything (the rule of three: Hanley and Lippman-Hand
+    1983, JAMA 249:13), and half of the draws have it so.
 
     Raises:
         ValueError: no steps at all.
@@ -99,10 +102,11 @@ def lengths_of(samples: Sequence[Drafts]) -> Lengths:
     longest = len(taus)
     drafted_a_step = sum(sample.drafted for sample in samples) / float(total.sum())
     most = np.arange(2.0, longest + 2)
-    if len(cells) > 1:
+    if len(cells) > 1 and total[1:].any():
         draws = taus * (tau_curve(_resampled(cells)) / taus) ** _widening(len(cells))
     else:
-        draws = np.asarray([np.ones(longest), most])
+        unseen = min(1.0, RULE_OF_THREE / len(cells))
+        draws = np.repeat([np.ones(longest), 1 + unseen * (most - 1)], RESAMPLES // 2, axis=0)
     return Lengths(
         taus=tuple(map(float, taus)),
         drafted=tuple(

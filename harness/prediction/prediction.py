@@ -264,3 +264,5 @@ def _family_notes(family: Family) -> Iterable[str]:
         yield "most samples raise a doubt about their acceptance"
     if lengths is not None and lengths.drafted[-1] == 0:
         yield "nothing was drafted: there was nothing to look up in these texts"
+    elif lengths is not None and lengths.taus[-1] == 1:
+        yield "nothing was accepted in these texts"

@@ -71,9 +71,8 @@ class Speedups:
 def speedups(machine: Machine, reads: Reads, lengths: Lengths, disagreement: float) -> Speedups:
     """Speed-up = tau / plain steps of a step, for each draft length.
 
-    `disagreement`: by which
-    factor, less one, predicted taus were off where they could be held against measured ones; it
-    widens those of all lengths but the longest, which is measured itself.
+    `disagreement`: by which factor, less one, predicted taus were off where they could be held
+    against measured ones; it widens those of all lengths but the longest, which was measured.
     """
     import numpy as np  # noqa: PLC0415
 

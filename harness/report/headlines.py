@@ -83,6 +83,9 @@ def comparison_line(comparison: Comparison, comparisons: Sequence[Comparison]) -
             for best in comparison.bests
         ]
         sentence += f". Best of each: {'; '.join(bests)}"
+    doubtful = [group.name(row) for row in group.rows if row.trial.doubtful is not None]
+    if doubtful:
+        sentence += f" (doubtful: {listed(doubtful)})"
     if comparison.screen is not None:
         sentence += f" ({comparison.screen}: a screen, not a proof)"
     return sentence
@@ -198,6 +201,8 @@ def _without_speedup(contest: Contest) -> str:
     if plain.decode_rate is None:
         return "plain has no decode rate, so nothing can be compared"
     why = f" ({_failed(contest)})" if contest.failed else ""
+    if plain.doubtful is not None:
+        why += f", but doubtful ({plain.doubtful})"
     rate = numbers.rate_estimate(plain.decode_rate)
     return f"plain decodes {rate} tok/s, with nothing to compare{why}"
 

@@ -153,7 +153,8 @@ def _result(figures: Figures, one: Measured) -> Iterator[str]:
         parts.append(f"doubtful ({best.doubtful})")
     memory = best.peak_memory
     if memory is not None:
-        parts.append(f"peak memory {numbers.size(memory)} without the GPU's")
+        beside = " without the GPU's" if used_gpus(figures) else ""
+        parts.append(f"peak memory {numbers.size(memory)}{beside}")
     yield ", ".join(parts)
 
 
@@ -169,17 +170,22 @@ def _standing(contest: Contest, one: Measured) -> Iterator[str]:
         yield "plain has no figures"
     if contest.best is None or contest.best.speedup is None:
         return
+    several = contest.compared > 1
     settings = numbers.counted(contest.compared, "setting")
     if contest.outcome is Outcome.PLAIN:
-        best = shown(contest)
-        yield (
-            f"proven faster than each of {settings}, of which the best is "
-            f"{setting_of(best.arm)} {numbers.speedup(contest.best.speedup)} "
+        other = (
+            f"{setting_of(shown(contest).arm)} {numbers.speedup(contest.best.speedup)} "
             f"({lossless_words(one.lossless)})"
         )
+        whom = f"each of {settings}, of which the best is {other}" if several else other
+        yield f"proven faster than {whom}"
     elif contest.outcome is Outcome.UNPROVEN:
-        yield f"the best of {settings}, none of them proven faster than plain"
-    else:
+        yield (
+            f"the best of {settings}, none of them proven faster than plain"
+            if several
+            else ("not proven faster than plain")
+        )
+    elif several:
         yield f"the best of {settings}"
     if contest.rivals:
         names = numbers.listed([setting_of(rival.arm) for rival in contest.rivals])

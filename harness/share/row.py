@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from harness.analysis.held_types import held_words
@@ -42,8 +43,9 @@ def cells_of(figures: Figures) -> dict[str, str]:
 
 
 def mark_of(figures: Figures) -> str:
-    """What the footnote is called: another one for each run."""
-    return f"bench-{figures.share.samples_sha256[:8]}"
+    """What the footnote is called: another one for each row, also of one run."""
+    lines = "".join(one.line_sha256 for one in figures.share.samples)
+    return f"bench-{hashlib.sha256(lines.encode()).hexdigest()[:8]}"
 
 
 def _machine(figures: Figures) -> list[str]:

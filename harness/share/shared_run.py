@@ -35,7 +35,7 @@ class Figures:
     share: Share
     measured: tuple[Measured, ...]
     doubtful: tuple[tuple[str, int], ...]
-    """Words of a doubt that spoils rates, and how many samples it is about."""
+    """Words of a doubt, and how many of the samples that were left out have it."""
     left_out: int
     """Samples that the rates leave out: of a trial of which most are spoiled, none."""
     answered: int
@@ -81,15 +81,19 @@ def figures_of(share: Share) -> Figures:
     except (ArithmeticError, ValueError) as error:
         raise ShareError(f"no figures can be made of its samples: {error}") from None
     ok = [one for one in share.samples if one.figures.status == "ok"]
-    spoiled = [one for one in ok if doubts.spoiled(one.figures, Figure.RATE)]
+    left_out = {key for row in rows for key in row.left_out}
     counts = Counter(
-        mark for one in spoiled for mark in doubts.of(one.figures) if Figure.RATE in mark.spoils
+        mark
+        for one in ok
+        if one.figures.key in left_out
+        for mark in doubts.of(one.figures)
+        if Figure.RATE in mark.spoils
     )
     return Figures(
         share=share,
         measured=tuple(_measured(share, ok, contest) for contest in contests),
         doubtful=tuple((mark.words, counts[mark]) for mark in MARKS if counts[mark]),
-        left_out=sum(len(row.left_out) for row in rows),
+        left_out=len(left_out),
         answered=len(ok),
         failed=len(share.samples) - len(ok),
     )

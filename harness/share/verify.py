@@ -76,6 +76,8 @@ def fault_of(share: Share, run: Path | None = None) -> str | None:
         found = _by_itself(share, figures_of(share))
     except ShareError as error:
         return str(error)
+    except ArithmeticError as error:  # a size that no number holds
+        return f"no figures can be printed of what it holds: {error}"
     if found is None and seal_of(share) != share.seal:
         found = (
             "something in it was changed that neither the row nor the footnote shows: its content "

@@ -13,8 +13,8 @@ MARK = Mark(
 )
 
 OTHERS_CORES = 0.5
-"""CPU seconds a second of everything but the runner that are not noise. On a quiet machine this
-tool itself takes up to 0.3 of a core over short answers of a small model."""
+"""CPU seconds a second of everything but the runner that are not noise: this tool itself and the
+clock's ticks come to 0.3 over short answers."""
 IDLE_CORES = 0.25
 """Idle CPU seconds a second above which there was a processor for everybody."""
 TICK_S = 0.01

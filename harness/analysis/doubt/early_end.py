@@ -6,8 +6,7 @@ from harness.analysis.doubt.mark import Figure, Mark
 from harness.records import Sample
 
 LEAST_TOKENS = 8
-"""A rate over fewer is that of the first steps, which read the weights from a colder cache, and a
-tenth of a millisecond of the clock is a per cent of it."""
+"""A rate over fewer stands on so few steps that a single late one makes it."""
 
 MARK = Mark(
     "early-end",

@@ -12,9 +12,9 @@ MARK = Mark(
     "Use a smaller model or machine with more memory, or stop programs that take it.",
 )
 
-FAULT_S = 1e-4
-"""What reading a page costs at least: a fast SSD's latency. Of a slower disk it is more, and the
-doubt comes later than it should."""
+FAULT_S = 5e-5
+"""What reading a page costs at least: on a cloud machine 48 µs. Of a slower disk it is more, and
+the doubt comes later than it should."""
 MOST_WAITING = 0.05
 """Share of a request that its page faults may explain."""
 LEAST_RESIDENT = 0.9

@@ -16,7 +16,8 @@ MARK = Mark(
 )
 
 LEAST_SHARE = 0.8
-"""Of the median. A runner that computes keeps its threads busy: within 5% on a quiet machine."""
+"""Of the median. A runner that computes keeps all of its threads busy, whatever it answers; what a
+fifth less of them costs is more than any setting should gain or lose unseen."""
 LEAST_SAMPLES = 4
 """Of fewer, the median is no measure of the rest."""
 TICK_S = 0.01

@@ -32,12 +32,16 @@ def render(gate: Gate) -> str:
     found: dict[str, list[str]] = {"error": [], "warning": [], "notice": []}
     decided = _LEVELS[gate.decision]
     found[decided].append(_command(decided, f"bench gate: {gate.decision}", head))
-    for fact in words.facts(gate):
-        found["warning"].append(_command("warning", "bench gate", fact))
+    for one in gate.differences:
+        # Two sides of one run were made to differ.
+        level = "warning" if one.forbids or not gate.paired else "notice"
+        found[level].append(_command(level, "bench gate", words.difference(one)))
+    for caution in words.cautions(gate):
+        found["warning"].append(_command("warning", "bench gate", caution))
     for row in worst_first(gate.rows):
-        level = _level(row)
-        if level is not None:
-            found[level].append(_command(level, row.trial, words.sentence(row)))
+        worth = _level(row)
+        if worth is not None:
+            found[worth].append(_command(worth, row.trial, words.sentence(row)))
     return "".join(f"{line}\n" for level, lines in found.items() for line in _shown(level, lines))
 
 

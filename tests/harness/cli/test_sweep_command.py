@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,32 @@ def test_a_whole_sweep_and_its_report(tmp_path: Path, mark: str) -> None:
         check=True,
     )
     assert again.stdout == out
+
+
+@pytest.mark.slow
+def test_it_goes_on_until_it_is_precise_or_told_to_end(tmp_path: Path, mark: str) -> None:
+    run = tmp_path / "run"
+    going_on = ["--precision", "0.0001%", "--max-rounds", "4", "--out", run]
+    status, out, err = finish(start(mark, *SWEEP, *going_on))
+    assert status == 0, err
+    assert re.search(r"^round 3, coding ngram-mod k=[24] at ±[0-9.]+% of ±0\.0001%$", err, re.M)
+    assert "Less precise than was asked for after 4 rounds: coding" in " ".join(out.split())
+    assert "4, at least 3 and at most 4, until every interval is" in (run / "report.md").read_text()
+    assert len(read_run(run).samples) == 4 * 3 * 3
+    status, _, err = finish(start(mark, "--resume", run))
+    assert status == 0, err
+    assert len(read_run(run).samples) == 4 * 3 * 3
+
+
+def test_the_plan_says_at_least_and_at_most(mark: str) -> None:
+    status, out, _ = finish(start(mark, *SWEEP, "--precision", "2%", "--dry-run"))
+    assert status == 0
+    assert "3 arms in at least 3 rounds and at most 30, until every interval is within ±2%" in out
+    assert "at least 9 launches" in " ".join(out.split())
+    assert "at least 27 requests" in out
+    status, _, err = finish(start(mark, *SWEEP, "--max-rounds", "9"))
+    assert status == 2
+    assert err.startswith("bench: --max-rounds ends a sweep that goes on until it is precise")
 
 
 @pytest.mark.slow

@@ -280,3 +280,31 @@ def test_the_worst_rows_come_first(tmp_path: Path) -> None:
         order, key=[Decision.REGRESSED, Decision.INCONCLUSIVE, Decision.PASSED].index
     )
     assert found.decision is Decision.REGRESSED
+
+
+def test_the_figures_of_both_sides_tell_the_change_that_the_ratio_tells(tmp_path: Path) -> None:
+    """Also over prompts so unlike that the medians fall upon different ones."""
+
+    def uneven(sample: Sample) -> Sample:
+        factor = 4.0 if sample.prompt == "p2" else 1.0
+        # The candidate lost two answers to the hard prompt.
+        lost = sample.arm.startswith("candidate") and sample.prompt == "p1" and sample.round > 4
+        return (lose_all if lost else times(decode_rate=factor))(sample)
+
+    def slower(sample: Sample) -> Sample:
+        return times(decode_rate=0.8)(uneven(sample))
+
+    found = row(
+        judged(ab_run(tmp_path / "run", noise=(0.0,), before=uneven, change=slower)),
+        Figure.DECODE_RATE,
+    )
+    assert found.baseline is not None
+    assert found.candidate is not None
+    assert found.candidate / found.baseline == pytest.approx(0.8)
+    assert found.ratio == pytest.approx(0.8)
+
+
+def test_plain_decoding_has_no_acceptance(tmp_path: Path) -> None:
+    run = ab_run(tmp_path / "run", change=changed(steps=33, accepted=None, drafted=None))
+    figures = [one.figure for one in judged(run).rows if one.trial == PLAIN]
+    assert figures == [Figure.DECODE_RATE, Figure.TTFT, Figure.PEAK_MEMORY]

@@ -184,6 +184,21 @@ def test_annotations_name_what_matters_and_no_more() -> None:
     assert passed.startswith("::notice title=bench gate%3A passed::PASSED")
 
 
+@pytest.mark.parametrize(
+    ("paired", "forbids", "level"),
+    [(True, False, "notice"), (False, False, "warning"), (True, True, "warning")],
+)
+def test_a_difference_is_a_warning_where_nobody_asked_for_it(
+    paired: bool, forbids: bool, level: str
+) -> None:
+    found = replace(
+        of(), paired=paired, differences=(Difference("option threads", "8", "7", forbids),)
+    )
+    assert f"::{level} title=bench gate::differs in option threads: 8 and 7" in (
+        annotations.render(found)
+    )
+
+
 def test_more_annotations_than_are_shown_are_counted() -> None:
     rows = [replace(SLOWER, trial=f"t{number}") for number in range(30)]
     lines = annotations.render(of(*rows)).splitlines()

@@ -105,6 +105,28 @@ def test_doubtful_samples_are_counted(tmp_path: Path) -> None:
     assert "1 of 8 requests left out as doubtful: answer shorter than 8 tokens (1)" in note
 
 
+def test_reasons_are_those_of_the_samples_that_were_left_out(tmp_path: Path) -> None:
+    """Where most of a trial is spoiled, all of it stays, and it is called doubtful."""
+    plain, fast = make_arm(), make_arm("ngram-mod", 4)
+    spoilt = [
+        sample.model_copy(update={"output_tokens": 3})
+        for sample in make_samples(fast, [70.0, 71.0, 72.0])
+    ]
+    share = share_of(
+        tmp_path, make_run([plain, fast], [*make_samples(plain, [50.0, 51.0, 52.0]), *spoilt])
+    )
+    assert "None of 6 requests left out as doubtful" in share.footnote
+    assert "doubtful (3 of 3: answer shorter than 8 tokens)" in share.footnote
+
+
+def test_two_rows_of_a_run_have_two_footnotes(tmp_path: Path) -> None:
+    one, other = make_arm(), make_arm(id="vllm-none", runner="vllm", baseline="vllm-none")
+    samples = [*make_samples(one, [50.0, 51.0]), *make_samples(other, [60.0, 61.0])]
+    folder = write_run(tmp_path / "run", make_run([one, other], samples))
+    notes = [make_share(folder, name).footnote.split(":")[0] for name in ("none", "vllm-none")]
+    assert notes[0] != notes[1]
+
+
 def test_an_unproven_best_is_named_as_such(tmp_path: Path) -> None:
     plain, fast = make_arm(), make_arm("draft-model", 4)
     samples = [*make_samples(plain, [50.0, 51.0]), *make_samples(fast, [70.0, 30.0])]

@@ -103,6 +103,38 @@ def _change(content: object, place: Place, data: st.DataObject) -> None:
     inner[last] = new  # type: ignore[index]
 
 
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_whatever_stands_in_it_is_an_answer(
+    small: Share, tmp_path: Path, data: st.DataObject
+) -> None:
+    """Of a file that a stranger sent: a fault in words, whatever the numbers are."""
+    content = json.loads(to_json(small))
+    leaves = list(_leaves(content))
+    for place in data.draw(st.lists(st.sampled_from(leaves), min_size=1, max_size=4)):
+        inner = content
+        for part in place[:-1]:
+            inner = inner[part]
+        inner[place[-1]] = data.draw(
+            st.one_of(
+                st.sampled_from([0, -1, 10**400, 1e308, float("nan"), float("-inf"), None, [], {}]),
+                st.floats(),
+                st.integers(),
+            )
+        )
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(content), "utf-8")
+    try:
+        fault = fault_of(read_share(file))
+    except ShareError as error:
+        fault = str(error)
+    assert fault is None or fault
+
+
 @pytest.mark.parametrize(
     ("figure", "value", "words"),
     [
@@ -110,6 +142,7 @@ def _change(content: object, place: Place, data: st.DataObject) -> None:
         ("accepted", 96, "acceptance: the row says"),
         ("output_tokens", 129, "τ: the row says"),
         ("runner_peak_memory", 3_000_000_000, "the footnote says"),
+        ("runner_peak_memory", 10**400, "no figures can be printed"),
         ("wall_s", 1.75, "something in it was changed"),
     ],
 )

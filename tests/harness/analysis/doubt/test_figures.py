@@ -102,6 +102,17 @@ def test_a_doubtful_plain_makes_the_speedup_doubtful() -> None:
     assert row.spoiled == 0
 
 
+def test_doubtful_rates_say_so_where_nothing_wins() -> None:
+    alone = make_run([PLAIN], samples_of(PLAIN, SLOW, range(4), **BUSY))
+    (line,) = build_report(alone).headlines
+    assert line.endswith(
+        "with nothing to compare, but doubtful (4 of 6: other programs used the processor)"
+    )
+    samples = [*samples_of(PLAIN, SLOW), *samples_of(OTHER, FAST, range(4), **BUSY)]
+    (line, *_) = build_report(make_run([PLAIN, OTHER], samples)).headlines
+    assert "(doubtful: b)" in line
+
+
 def test_loops_are_in_no_acceptance() -> None:
     run = run_with({2}, accepted=96, output_tokens=113, **LOOP)
     row = summarise(run)[1]
