@@ -30,6 +30,8 @@ def goal_of(suite: Suite) -> str | None:
     """'until every interval is within ±2%'; None where the rounds are fixed."""
     if suite.precision is not None:
         return f"until every interval is within ±{_percent(suite.precision)}"
+    if suite.budget is not None:
+        return f"until the settings are told apart or {suite.budget:g} s are over"
     if suite.threshold is not None:
         return f"until a loss of {_percent(2 * suite.threshold)} would be found"
     return None

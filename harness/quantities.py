@@ -1,4 +1,4 @@
-"""Quantities as a user writes them: '14GB', '1008GB/s', '0.9,0.7,0.5', '5%'."""
+"""Quantities as a user writes them: '14GB', '1008GB/s', '0.9,0.7,0.5', '5%', '10m'."""
 
 from __future__ import annotations
 
@@ -78,6 +78,21 @@ def parse_share(text: str) -> float:
     found = 0.0 if match is None else float(match[1]) / (100 if match[2] else 1)
     if not 0 < found < 1:
         raise ValueError(f"{_shown(text)} is no share above 0% and below 100%, such as 5% or 0.05")
+    return found
+
+
+def parse_duration(text: str) -> float:
+    """'10m', '90s', '1.5h' or '90' -> seconds.
+
+    Raises:
+        ValueError: not a number above 0 with s, m, h or no unit.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)\s*", text)
+    found = (
+        0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    )
+    if found <= 0:
+        raise ValueError(f"{_shown(text)} is no time above 0 such as 10m, 90s or 1.5h")
     return found
 
 

@@ -19,7 +19,7 @@ from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
-from harness.records import SCHEMA_VERSION, Launch, Manifest, Probe, Record, Sample, Session
+from harness.records import SCHEMA_VERSION, Arm, Launch, Manifest, Probe, Record, Sample, Session
 
 try:
     import fcntl
@@ -62,17 +62,31 @@ class RunData:
     probes: tuple[Probe, ...] = ()
 
     @property
+    def arms(self) -> tuple[Arm, ...]:
+        """What a report speaks of: all arms; of a tuning those that it came to, and those that it
+        could not."""
+        arms = self.manifest.arms
+        if self.manifest.suite.budget is None:
+            return arms
+        launched = {launch.arm for launch in self.launches}
+        plain = next(arm.id for arm in arms if arm.is_baseline)
+        return tuple(arm for arm in arms if arm.impossible or arm.id in launched or arm.id == plain)
+
+    @property
     def planned(self) -> int:
         """Requests of all rounds that were begun, or are to be in any case.
 
         Whether a run that goes on until it is good enough is at its end, is told by its last
-        session, which was not interrupted; else there is a round more to come.
+        session, which was not interrupted; else there is a round more to come. Of a tuning nobody
+        knows how many requests there will be: those that were sent, and one more until its end.
         """
         suite = self.manifest.suite
+        finished = bool(self.sessions) and not self.sessions[-1].interrupted
+        if suite.budget is not None:
+            return len(self.samples) if finished else len(self.samples) + 1
         begun = max((sample.round for sample in self.samples), default=0)
         a_round = self.manifest.planned // suite.least_rounds
         rounds = max(suite.least_rounds, begun)
-        finished = bool(self.sessions) and not self.sessions[-1].interrupted
         if not finished and rounds < suite.most_rounds and len(self.samples) >= rounds * a_round:
             rounds += 1
         return rounds * a_round

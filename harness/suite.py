@@ -23,6 +23,7 @@ from harness.suite_values import (
     argument,
     bandwidth,
     check_url,
+    duration,
     is_url,
     known_method,
     listed,
@@ -50,6 +51,8 @@ LEAST_TO_JUDGE = 3
 MOST_FOR_PRECISION = 30
 """Ten times the rounds of a sweep that is not told: intervals are then a third as wide."""
 MOST_FOR_THRESHOLD = 40
+MOST_FOR_TUNING = 12
+"""After so many rounds what cannot be told apart is not worth telling apart."""
 MOST_LINES = 3
 """Of one message: who mistook one key needs to read no more."""
 
@@ -76,6 +79,7 @@ BuildName = Annotated[str, Field(pattern=NAME)]
 Synthetic = Annotated[tuple[SyntheticAcceptance, ...], BeforeValidator(parse_synthetic)]
 MemoryBandwidth = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(bandwidth)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), BeforeValidator(share)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(duration)]
 PromptCount = Annotated[int | Literal["all"], BeforeValidator(prompt_count)]
 
 
@@ -171,6 +175,9 @@ class Suite(_Strict):
     are named baseline and candidate."""
     max_rounds: int | None = Field(default=None, ge=1, le=1000)
     """The most rounds of a suite that goes on; None: as `most_rounds`."""
+    budget: Seconds | None = None
+    """The run is a tuning: what was measured decides which arms each round has, until enough is
+    known of them or so many seconds are spent."""
     temperature: float = Field(default=0.0, ge=0, le=5, allow_inf_nan=False)
     seed: int = Field(default=1, ge=0, lt=2**31)
     args: Arguments = {}
@@ -185,11 +192,13 @@ class Suite(_Strict):
     @property
     def goes_on(self) -> bool:
         """Whether what was measured decides how many rounds there are."""
-        return self.precision is not None or self.threshold is not None
+        return not (self.precision is self.threshold is self.budget is None)
 
     @property
     def least_rounds(self) -> int:
-        """The rounds that are measured in any case."""
+        """The rounds that are measured in any case, though a budget may end the first of them."""
+        if self.budget is not None:
+            return 1
         return self.repeats if self.precision is None else max(self.repeats, LEAST_TO_JUDGE)
 
     @property
@@ -197,6 +206,8 @@ class Suite(_Strict):
         """The rounds after which it ends, whatever was measured."""
         if not self.goes_on:
             return self.repeats
+        if self.budget is not None:
+            return MOST_FOR_TUNING
         default = MOST_FOR_PRECISION if self.threshold is None else MOST_FOR_THRESHOLD
         return max(self.least_rounds, self.max_rounds or default)
 

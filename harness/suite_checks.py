@@ -63,6 +63,18 @@ def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> Non
     def place(name: str) -> str:
         return f"{where}: {name}" if where and (name,) not in flagged else flag_of((name,))
 
+    if suite.budget is not None:
+        for name in ("precision", "threshold", "max_rounds"):
+            if getattr(suite, name) is not None:
+                raise SuiteError(
+                    f"{place(name)}: a run with a budget is a tuning, which decides by itself how "
+                    "many rounds it needs"
+                )
+        if len(suite.max_tokens) > 1 or len(names_of(suite)) > 1 or suite.synthetic_acceptance:
+            raise SuiteError(
+                f"{place('budget')}: a tuning looks for the best setting of one runner at one "
+                "answer length, with the drafts that it really makes"
+            )
     if suite.max_rounds is not None and not suite.goes_on:
         raise SuiteError(
             f"{place('max_rounds')} ends a sweep that goes on until it is precise, and no "

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TypeVar
 
-from harness.quantities import parse_bandwidth, parse_share
+from harness.quantities import parse_bandwidth, parse_duration, parse_share
 from runners.base.speculation import AS_SERVED, METHODS, SyntheticAcceptance, parts_of
 from runners.base.spelling import known_names
 
@@ -76,6 +76,17 @@ def share(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError(f"{shown(value)} is no share such as 2%")
     return parse_share(value) if isinstance(value, str) else value
+
+
+def duration(value: object) -> object:
+    """A text such as '10m' as seconds; anything else as it is.
+
+    Raises:
+        ValueError: a text that is no time, or a switch.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is no time such as 10m")
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def listed(value: object) -> object:

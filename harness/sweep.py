@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -54,6 +54,9 @@ class Observer(Protocol):
     def probing(self, count: int) -> None:
         """So many places where answers part from plain's are about to be looked at."""
 
+    def chosen(self, round_number: int, arms: Sequence[str]) -> None:
+        """Before a round of a tuning: the ids of the arms that it has, plain first."""
+
     def judged(self, round_number: int, standing: Standing) -> None:
         """After a whole round: how the run stands; unless it is good enough, another follows."""
 
@@ -86,11 +89,12 @@ class Sweep:
         begun = time.perf_counter()
         finished = False
         try:
-            for number in self._rounds():
-                for batch in self._plan.round(number):
-                    left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
-                    if left:
-                        await self._run_batch(replace(batch, prompts=left))
+            if self._plan.suite.budget is not None:
+                await self._tune(begun + self._plan.suite.budget)
+            else:
+                for number in self._rounds():
+                    for batch in self._plan.round(number):
+                        await self._run_rest(batch)
             await self._probe()
             finished = True
         finally:
@@ -103,6 +107,33 @@ class Sweep:
                     interrupted=not finished,
                 )
             )
+
+    async def _tune(self, until: float) -> None:
+        """Rounds of those arms that what was measured asks for, until enough is known of them.
+
+        The last launch begins before `until`, but for the time of earlier sessions. Each round is
+        probed at once: the next one has only arms that are lossless.
+        """
+        from harness.tune.rounds import arms_of_round  # noqa: PLC0415
+
+        run = self._folder.read()
+        until -= sum(session.wall_s for session in run.sessions)
+        for number in range(max(1, self._begun), self._plan.suite.most_rounds + 1):
+            arms = arms_of_round(run, number)
+            if not arms or time.perf_counter() >= until:
+                return
+            self._observer.chosen(number, arms)
+            for batch in self._plan.round(number):
+                if batch.arm.id in arms and time.perf_counter() < until:
+                    await self._run_rest(batch)
+            await self._probe()
+            run = self._folder.read()
+
+    async def _run_rest(self, batch: Batch) -> None:
+        """Measure what an earlier session has not."""
+        left = tuple(p for p in batch.prompts if _key(batch, p) not in self._done)
+        if left:
+            await self._run_batch(replace(batch, prompts=left))
 
     def _rounds(self) -> Iterator[int]:
         """The rounds in order: the least ones, those that an earlier session had begun, and as many

@@ -66,7 +66,7 @@ def summarise(run: RunData, doubts: Doubts | None = None) -> tuple[TrialSummary,
         )
         for workload in workloads
         for max_tokens in run.manifest.suite.max_tokens
-        for arm in run.manifest.arms
+        for arm in run.arms
     )
 
 

@@ -21,6 +21,7 @@ from harness.cli import (
     selftest,
     share,
     sweep,
+    tune,
 )
 from harness.cli.errors import FAILED, USAGE, complain, hear_runners
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     ),
 )
 app.command("sweep")(sweep.sweep)
+app.command("tune")(tune.tune)
 app.command("ab")(ab.ab)
 app.command("gate")(gate.gate)
 app.command("selftest")(selftest.selftest)

@@ -16,6 +16,7 @@ from harness.goal import goal_of
 from harness.plan import Plan
 from harness.report.escape import clean
 from harness.report.numbers import counted
+from harness.tune.rounds import first_round
 from runners.base.contract import Missing, Runner
 from runners.base.packaging import packaging_of
 from runners.endpoint.kinds import UNKNOWN
@@ -27,7 +28,8 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
     Raises:
         ModelFileError: a model cannot be read.
     """
-    guess = estimate(plan, runners)
+    tuning = plan.suite.budget is not None
+    guess = Estimate(None) if tuning else estimate(plan, runners)
     counts = {
         name: sum(prompt.workload == name for prompt in plan.prompts)
         for name in dict.fromkeys(prompt.workload for prompt in plan.prompts)
@@ -38,11 +40,7 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
             "arms": [arm.model_dump(mode="json") for arm in plan.arms],
             "prompts": counts,
             "context": plan.context,
-            "launches": plan.launches,
-            "trials": plan.trials,
-            "requests": plan.samples,
-            "estimated_s": guess.seconds,
-            **(_at_most(plan, guess) if plan.suite.goes_on else {}),
+            **({"first_round": first_round(plan)} if tuning else _size(plan, guess)),
         }
         print(json.dumps(shown, indent=2))
         return
@@ -59,15 +57,32 @@ def show_plan(plan: Plan, runners: Mapping[str, Runner], *, as_json: bool) -> No
         *(["", *models] if models else []),
         *(["", *shortened, *cannot] if shortened or cannot else []),
         "",
-        f"{counted(len(plan.measured), 'arm')} in {_rounds(plan)}: "
-        f"{at_least}{counted(plan.launches, 'launch', 'launches')}",
-        f"{counted(plan.trials, 'trial')}: each arm on each workload at each answer length",
+        *(_tuning(plan) if tuning else _launches(plan, at_least)),
         f"prompts: {', '.join(f'{count} of {name}' for name, count in counts.items())}; "
         f"answers of up to {', '.join(map(str, plan.suite.max_tokens))} tokens{context}",
-        f"{at_least}{counted(plan.samples, 'request')}, {guess.words}",
+        *([] if tuning else [f"{at_least}{counted(plan.samples, 'request')}, {guess.words}"]),
     ]
     for line in lines:
         console.print(Text(clean(line)))
+
+
+def _launches(plan: Plan, at_least: str) -> list[str]:
+    return [
+        f"{counted(len(plan.measured), 'arm')} in {_rounds(plan)}: "
+        f"{at_least}{counted(plan.launches, 'launch', 'launches')}",
+        f"{counted(plan.trials, 'trial')}: each arm on each workload at each answer length",
+    ]
+
+
+def _tuning(plan: Plan) -> list[str]:
+    """What the first round measures: which ones follow, that tells."""
+    first = first_round(plan)
+    return [
+        f"{counted(len(plan.measured), 'arm')}, of which the first round has "
+        f"{len(first)}: {', '.join(first)}",
+        f"then those that may be the best, for at most {plan.suite.most_rounds} rounds and "
+        f"{plan.suite.budget:g} s; a launch that has begun is ended",
+    ]
 
 
 def _rounds(plan: Plan) -> str:
@@ -77,6 +92,16 @@ def _rounds(plan: Plan) -> str:
     if not suite.goes_on:
         return rounds
     return f"at least {rounds} and at most {suite.most_rounds}, {goal_of(suite)}"
+
+
+def _size(plan: Plan, guess: Estimate) -> dict[str, float | None]:
+    return {
+        "launches": plan.launches,
+        "trials": plan.trials,
+        "requests": plan.samples,
+        "estimated_s": guess.seconds,
+        **(_at_most(plan, guess) if plan.suite.goes_on else {}),
+    }
 
 
 def _at_most(plan: Plan, guess: Estimate) -> dict[str, float | None]:

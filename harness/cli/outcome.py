@@ -11,15 +11,18 @@ from harness.report import json
 from harness.report.content import Report, build_report
 from harness.report.escape import clean
 from harness.report.terminal import print_summary
+from harness.report.tuning_terminal import print_card
 from harness.report.write import Written, write_reports
 from harness.run_folder import DiskError, RunData, read_run
+from harness.tune.tuned import TUNED, write_tuned
 
 
 def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
-    """Write the reports of the run in `folder` and print its table, or its rows as JSON.
+    """Write the reports of the run in `folder` and print its table, or its rows as JSON; of a
+    tuning its card.
 
     True when a request or a whole trial failed, or was planned and not measured. A launch that
-    failed counts no more once its arm has been measured.
+    failed counts no more once its arm has been measured. A tuning failed where it has no answer.
 
     Raises:
         RunFolderError: no run, or a damaged one.
@@ -29,14 +32,23 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     report, written = write_run_reports(run, folder)
     rows = report.rows
     failed = len(run.samples) < run.planned or any(row.failed or row.failure for row in rows)
+    if report.tuning is not None:
+        failed = not report.tuning.card.workloads
     if as_json:
-        print(json.render(report))
+        card = None if report.tuning is None else report.tuning.card
+        print(json.render(report) if card is None else json.render_card(card))
         return failed
     console = Console()
-    print_summary(report, console)
+    if report.tuning is None:
+        print_summary(report, console)
+    else:
+        print_card(report, report.tuning, console)
     console.print()
     console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
     console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
+    if report.tuning is not None and report.tuning.card.workloads:
+        again = f"To measure it again beside plain: bench sweep {folder / TUNED}"
+        console.print(Text(clean(again)), soft_wrap=True)
     return failed
 
 
@@ -48,6 +60,8 @@ def write_run_reports(run: RunData, folder: Path) -> tuple[Report, Written]:
     """
     report = build_report(run)
     try:
+        if report.tuning is not None and report.tuning.card.workloads:
+            write_tuned(run, report.tuning.card, folder)
         return report, write_reports(report, folder)
     except OSError as error:
         raise DiskError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -34,6 +34,7 @@ class SweepProgress:
         self._rounds = "" if plan.suite.goes_on else f"/{plan.suite.repeats}"
         self._a_round = plan.samples // plan.suite.least_rounds
         self._least = plan.samples
+        self._of_arm = len(plan.prompts) * len(plan.suite.max_tokens)
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._measured = 0
@@ -98,6 +99,14 @@ class SweepProgress:
         places = numbers.counted(count, "first difference")
         self._progress.update(self._task, description=f"probing {places}")
         self._line(f"probing {places} from plain decoding")
+
+    def chosen(self, round_number: int, arms: Sequence[str]) -> None:
+        """The bar ends with the round: nobody knows how many more there will be."""
+        self._end_launch()
+        done = self._progress.tasks[0].completed
+        self._progress.update(self._task, total=done + len(arms) * self._of_arm)
+        settings = ", ".join(self._labels[arm] for arm in arms)
+        self._line(f"round {round_number}: {settings}")
 
     def judged(self, round_number: int, standing: Standing) -> None:
         """The bar ends with the rounds that are sure to come."""

@@ -106,9 +106,13 @@ def _measure(sweep: Sweep) -> bool:
 
 def _interruption(folder: RunFolder, command: str) -> str:
     run = read_run(folder.path)
-    planned = f"{'at least ' if run.manifest.suite.goes_on else ''}{run.planned}"
+    if run.manifest.suite.budget is not None:
+        measured = f"{len(run.samples)} requests"
+    else:
+        planned = f"{'at least ' if run.manifest.suite.goes_on else ''}{run.planned}"
+        measured = f"{len(run.samples)} of {planned} requests"
     return (
-        f"interrupted; {len(run.samples)} of {planned} requests are measured and kept\n"
+        f"interrupted; {measured} are measured and kept\n"
         f"to go on:             bench {command} --resume {folder.path}\n"
         f"to see what there is: bench report {folder.path}"
     )

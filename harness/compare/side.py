@@ -223,7 +223,7 @@ def _trials(
         )
         for workload in dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
         for max_tokens in run.manifest.suite.max_tokens
-        for arm in run.manifest.arms
+        for arm in run.arms
     )
 
 

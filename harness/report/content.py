@@ -44,7 +44,9 @@ from harness.report.tables import (
     main_table,
     synthetic_table,
 )
+from harness.report.tuning import TuningSection, tuning_section
 from harness.run_folder import RunData
+from harness.tune.card import make_card
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Report:
 
     title: str
     subtitle: str
+    tuning: TuningSection | None
+    """What a tuning recommends; None of any other run."""
     warnings: tuple[str, ...]
     """What a reader has to know before any figure."""
     headlines: tuple[str, ...]
@@ -172,11 +176,17 @@ def build_report(run: RunData) -> Report:
     groups = side_by_side(run, rows)
     costs = step_costs(run, rows)
     manifest = run.manifest
+    tuning = None
+    if manifest.suite.budget is not None:
+        tuning = tuning_section(make_card(run, rows))
     return Report(
         title=manifest.suite.name,
         subtitle=f"decodebench {manifest.decodebench}, {manifest.created_at}",
+        tuning=tuning,
         warnings=(*prompt_warnings(other_prompts(run)), *doubt_warnings(run, rows)),
-        headlines=headlines(contests, compare_runners(run, groups, contests)),
+        headlines=headlines(contests, compare_runners(run, groups, contests))
+        if tuning is None
+        else tuning.headlines,
         rows=rows,
         table=main_table(rows),
         remarks=(
@@ -215,7 +225,7 @@ def build_report(run: RunData) -> Report:
 def _missing(run: RunData) -> tuple[str, ...]:
     """Whether the run was cut short, by an interruption or by runners that did not start."""
     planned, measured = run.planned, len(run.samples)
-    if measured >= planned:
+    if measured >= planned or run.manifest.suite.budget is not None:
         return ()
     least = "at least " if run.manifest.suite.goes_on else ""
     return (f"{measured} of {least}{planned} planned requests were sent.",)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report import escape, step_costs
+from harness.report import escape, step_costs, tuning
 from harness.report.content import SYNTHETIC, Report
 from harness.report.figures import Figure
 from harness.report.side_by_side import HEADING, MEANINGS
@@ -40,6 +40,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         side_by_side=HEADING,
         meanings=MEANINGS,
         step_costs=step_costs,
+        tuning=tuning,
         policy=POLICY,
         # Both are this project's own: a style sheet beside this file, and matplotlib's drawings.
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704

@@ -10,6 +10,7 @@ from harness.analysis.side_by_side import SideRow
 from harness.analysis.step_costs import StepCost
 from harness.analysis.trial import TrialSummary
 from harness.report.content import Report
+from harness.tune.card import Card
 
 
 def render(report: Report) -> str:
@@ -40,3 +41,9 @@ def render(report: Report) -> str:
         row = trials.dump_python(trial, mode="json")
         rows.append({**row, "side_by_side": told, "step_cost": step})
     return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def render_card(card: Card) -> str:
+    """The answer of a tuning: an object."""
+    told = TypeAdapter(Card).dump_python(card, mode="json")
+    return json.dumps(told, indent=2, ensure_ascii=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.report import escape, step_costs
+from harness.report import escape, step_costs, tuning
 from harness.report.content import SYNTHETIC, Report
 from harness.report.facts import Fact, FactGroup
 from harness.report.figures import Figure
 from harness.report.side_by_side import HEADING, MEANINGS
 from harness.report.tables import Table
+from harness.report.tuning import TuningSection
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
@@ -23,6 +24,8 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
     for warning in report.warnings:
         yield f"> **{escape.markdown(warning)}**"
     yield "\n".join(f"- **{escape.markdown(line)}**" for line in report.headlines)
+    if report.tuning is not None:
+        yield from _tuning(report.tuning)
     yield "## Results"
     yield _table(report.table)
     if report.remarks:
@@ -55,6 +58,14 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
     yield from _group(FactGroup("Words", report.legend), "##")
 
 
+def _tuning(section: TuningSection) -> Iterator[str]:
+    yield from _section(tuning.HEADING, "", section.table, section.remarks)
+    if section.command is not None:
+        yield escape.markdown_fence(section.command)
+    yield from _section(tuning.PREDICTIONS, tuning.PREDICTED_MEANING, section.predictions)
+    yield from _section(tuning.EXCLUDED, tuning.EXCLUDED_MEANING, section.excluded)
+
+
 def _section(
     heading: str, meaning: str, table: Table, remarks: Sequence[str] = ()
 ) -> Iterator[str]:
@@ -62,7 +73,8 @@ def _section(
     if not table.rows:
         return
     yield f"## {heading}"
-    yield escape.markdown(meaning)
+    if meaning:
+        yield escape.markdown(meaning)
     yield _table(table)
     if remarks:
         yield _list(remarks)

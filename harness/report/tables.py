@@ -208,12 +208,13 @@ def _speedup(row: TrialSummary) -> str:
 
 
 def _lossless(row: TrialSummary) -> str:
-    """'identical', 'near-tie at 36 (0.03)', 'differs at 36 (margin 1.9)' or '(not probed)'."""
-    found = row.lossless
     if row.arm.as_served:
         return numbers.UNKNOWN
-    if row.arm.is_baseline:
-        return "reference"
+    return "reference" if row.arm.is_baseline else lossless_words(row.lossless)
+
+
+def lossless_words(found: Lossless) -> str:
+    """'identical', 'near-tie at 36 (0.03)', 'differs at 36 (margin 1.9)' or '(not probed)'."""
     if found.verdict is Verdict.NEAR_TIE and found.margin is not None:
         return f"near-tie at {found.decisive} ({margin_words(found.margin)})"
     if found.verdict is not Verdict.DIFFERENT:

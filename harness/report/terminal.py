@@ -77,9 +77,9 @@ COUNTED = re.compile(r"(\d+)( of \d+\b[^:]*: .+)", re.DOTALL)
 def print_summary(report: Report, console: Console) -> None:
     """Warnings, headlines, tables for each workload, failures, and where the time went."""
     for warning in report.warnings:
-        _print(console, warning, style="bold red")
+        print_line(console, warning, style="bold red")
     for line in report.headlines:
-        _print(console, line, style="bold")
+        print_line(console, line, style="bold")
     shown: set[Column] = set()
     for workload, rows in groupby(report.rows, key=lambda row: row.workload):
         trials = list(rows)
@@ -88,30 +88,32 @@ def print_summary(report: Report, console: Console) -> None:
         _print_rows(console, workload, main_table(real), real)
         _print_rows(console, f"{workload}, synthetic acceptance", synthetic_table(drawn), drawn)
         groups = [group for group in report.side_by_side.groups if group.workload == workload]
-        shown |= _print_table(console, f"{workload}, {HEADING.lower()}", side_table(groups))
+        shown |= print_table(
+            console, f"{workload}, {HEADING.lower()}", side_table(groups).without([WORKLOAD])
+        )
     if report.side_by_side.groups:
-        _print(console, report.side_by_side.explanation, style="dim")
+        print_line(console, report.side_by_side.explanation, style="dim")
     if shown & {MEMORY, START_UP}:
-        _print(console, MEANINGS, style="dim")
+        print_line(console, MEANINGS, style="dim")
     for remark in report.side_by_side.remarks:
-        _print(console, remark, style="dim")
+        print_line(console, remark, style="dim")
     for remark in report.step_costs.remarks:
-        _print(console, remark, style="dim")
+        print_line(console, remark, style="dim")
     if report.synthetic.rows:
-        _print(console, SYNTHETIC, style="dim")
+        print_line(console, SYNTHETIC, style="dim")
     for remark in report.remarks:
-        _print(console, remark, style="dim")
+        print_line(console, remark, style="dim")
     _print_failures(console, report)
     if report.wall_time is not None:
         console.print()
-        _print(console, f"{WALL_TIME}: {report.wall_time}", style="dim")
+        print_line(console, f"{WALL_TIME}: {report.wall_time}", style="dim")
 
 
 def _print_rows(console: Console, title: str, content: Table, rows: Sequence[TrialSummary]) -> None:
     """A table, and under it the notes of its rows."""
     if not content.rows:
         return
-    _print_table(console, title, content.without([NOTES]))
+    print_table(console, title, content.without([WORKLOAD, NOTES]))
     notes: dict[str, list[TrialSummary]] = {}
     counts: dict[str, list[int]] = {}
     for trial in rows:
@@ -125,7 +127,7 @@ def _print_rows(console: Console, title: str, content: Table, rows: Sequence[Tri
         one_length = len({row.max_tokens for row in rows}) == 1
         everywhere = one_length and len(noted) == len(content.rows) > 1
         who = "every setting" if everywhere else _trials(noted, rows)
-        _print(console, f"- {note}: {who}", style="yellow")
+        print_line(console, f"- {note}: {who}", style="yellow")
 
 
 def _counted(note: str) -> tuple[int, str]:
@@ -135,11 +137,10 @@ def _counted(note: str) -> tuple[int, str]:
     return (0, note) if found is None else (int(found[1]), found[2])
 
 
-def _print_table(console: Console, title: str, content: Table) -> set[Column]:
+def print_table(console: Console, title: str, content: Table) -> set[Column]:
     """The table of one workload, with the columns that there is room for: these are returned."""
     if not content.rows:
         return set()
-    content = content.without([WORKLOAD])
     # A measurement never exceeds the width it is made for, so that has to be a generous one.
     unbounded = console.options.update(max_width=10_000)
 
@@ -212,13 +213,13 @@ def _print_failures(console: Console, report: Report) -> None:
             failures.setdefault((row.failure, row.workload), []).append(row)
     if failures:
         console.print()
-        _print(console, "Failures", style="bold red")
+        print_line(console, "Failures", style="bold red")
     # What fails for one reason on several workloads is said once.
     workloads: dict[tuple[str, str], list[str]] = {}
     for (failure, workload), rows in failures.items():
         workloads.setdefault((failure, _trials(rows, report.rows)), []).append(workload)
     for (failure, trials), found in workloads.items():
-        _print(console, f"- {', '.join(found)}, {trials}: {failure}")
+        print_line(console, f"- {', '.join(found)}, {trials}: {failure}")
 
 
 def _trials(rows: Sequence[TrialSummary], among: Sequence[TrialSummary]) -> str:
@@ -233,7 +234,7 @@ def _trials(rows: Sequence[TrialSummary], among: Sequence[TrialSummary]) -> str:
     )
 
 
-def _print(console: Console, text: str, style: str = "") -> None:
+def print_line(console: Console, text: str, style: str = "") -> None:
     """One line of text as it is: no markup, no highlighting, no control characters."""
     from rich.text import Text  # noqa: PLC0415
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.analysis.statistics import LEAST_ROUNDS, Interval
+from harness.suite import MOST_FOR_TUNING
 from harness.tune.curve import Belief, Point, curve
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.space import Space
 
-MOST_ROUNDS = 12
-"""After so many rounds what cannot be told apart is not worth telling apart."""
 EQUAL = 0.02
 """Speed-ups nearer than this are one."""
 REGRET = 0.007
@@ -76,7 +75,7 @@ def next_step(space: Space, evidence: Evidence, *, out_of_time: bool = False) ->
     wanted = dict.fromkeys(
         arm for workload in space.workloads for arm in _wanted(space, evidence, workload, noise)
     )
-    if out_of_time or rounds >= MOST_ROUNDS or not wanted:
+    if out_of_time or rounds >= MOST_FOR_TUNING or not wanted:
         return Done(tuple(_pick(space, evidence, workload, noise) for workload in space.workloads))
     return Measure(tuple(wanted))
 
@@ -166,10 +165,11 @@ def _is_decided(
 ) -> bool:
     """The best is proven faster than plain, or cannot be so by as much as anybody would notice."""
     hopeless = belief.mean + 2 * belief.error < math.log1p(EQUAL)
-    return hopeless or _is_proven(evidence, workload, arm, picked_from)
+    return hopeless or is_proven(evidence, workload, arm, picked_from)
 
 
-def _is_proven(evidence: Evidence, workload: str, arm: str, picked_from: int) -> bool:
+def is_proven(evidence: Evidence, workload: str, arm: str, picked_from: int) -> bool:
+    """Whether a setting, the best of so many, is faster than plain with its whole interval."""
     effect = evidence.speedup(arm, workload)
     interval = None if effect is None else effect.interval(1 - 2 * ERROR_RATE / picked_from)
     return interval is not None and interval.low > 1
@@ -187,7 +187,7 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
         return Pick(workload, Outcome.UNPROVEN, PLAIN, None, None, ())
     best = ranked[0]
     outcome = Outcome.UNPROVEN
-    if _is_proven(evidence, workload, best, len(ranked)):
+    if is_proven(evidence, workload, best, len(ranked)):
         outcome = Outcome.FASTER
     elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
         outcome = Outcome.PLAIN

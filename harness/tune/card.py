@@ -1,0 +1,280 @@
+"""The answer of a tuning, as data: what to use, how sure that is, and what it stands on."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.analysis.lossless import Lossless
+from harness.analysis.settings import setting_names
+from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate
+from harness.analysis.trial import TrialSummary
+from harness.records import Arm
+from harness.run_folder import RunData
+from harness.suite import MOST_FOR_TUNING
+from harness.tune.evidence import PLAIN, Evidence
+from harness.tune.readings import Known, read_known
+from harness.tune.recommend import recommended, shared
+from harness.tune.search import Done, Measure, Outcome, Pick, beliefs, next_step, round_noise
+from harness.tune.space import Space
+
+GRID_ROUNDS = 5
+"""Of the exhaustive sweep that a tuning's time is held against."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to use for one workload."""
+
+    workload: str
+    outcome: Outcome
+    arm: str
+    """Its id; plain decoding's where that is best, or nothing is proven."""
+    setting: str
+    speedup: Estimate | None
+    """Of the setting; of an unproven outcome that of the best guess. None: nothing was measured."""
+    guess: str | None
+    """The setting that may be faster, of an unproven outcome."""
+    guess_arm: str | None
+    """Its id."""
+    missing: str | None
+    """What it would take to prove that."""
+    alike: tuple[str, ...]
+    """Settings that were measured and cannot be told apart from it."""
+    decode_rate: Estimate | None
+    """Tokens per second to expect."""
+    acceptance: float | None
+    acceptance_length: float | None
+    peak_memory: int | None
+    lossless: Lossless | None
+    """None for plain decoding."""
+
+
+@dataclass(frozen=True)
+class ForAll:
+    """One setting for all workloads."""
+
+    arm: str
+    setting: str
+    regret: float
+    """Share of the speed that it loses in its worst workload, against that workload's own best."""
+    worst: str
+    command: str | None
+    """What starts it by hand; None where it was never launched."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A setting that was measured, and what was expected of it without having measured it."""
+
+    setting: str
+    workload: str
+    draft_tokens: int
+    rounds: int
+    speedup: Estimate
+    predicted: float | None
+    """The speed-up, by the curve through the other lengths of its family; None where there is no
+    longer one, beyond which a curve says nothing."""
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A setting that cannot be recommended, whatever its speed."""
+
+    setting: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that a tuning has to say."""
+
+    workloads: tuple[Recommendation, ...]
+    """None where plain decoding itself could not be measured."""
+    for_all: ForAll | None
+    predictions: tuple[Prediction, ...]
+    excluded: tuple[Excluded, ...]
+    fault: str | None
+    """Why plain decoding could not be measured."""
+    complete: bool
+    """Enough is known; else time ran out, or it was interrupted."""
+    rounds: int
+    measured: int
+    """Settings beside plain decoding that have figures …"""
+    unmeasured: int
+    """… and those that have none since the curve, or the time, was enough."""
+    spent_s: float
+    grid_s: float | None
+    """About how long all settings would have taken over `GRID_ROUNDS` rounds."""
+
+
+def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
+    """Judge a tuning, finished or not; `rows` are those of its report."""
+    known = read_known(run)
+    evidence = known.evidence
+    names = setting_names(run.manifest.arms)
+    step = next_step(known.space, evidence)
+    done = next_step(known.space, evidence, out_of_time=True)
+    assert isinstance(done, Done)
+    picks = () if known.fault is not None or not run.samples else done.picks
+    complete = isinstance(step, Done)
+    own = {(row.arm.id, row.workload): row for row in rows}
+    one = shared(known.space, evidence, picks) if picks else None
+    arm = known.plain.id if one is None or one.arm == PLAIN else one.arm
+    measured = {
+        candidate.arm
+        for candidate in known.space.candidates
+        if any(evidence.rounds(candidate.arm, workload) for workload in known.space.workloads)
+    }
+    return Card(
+        workloads=tuple(_recommendation(known, pick, own, names, step) for pick in picks),
+        for_all=None
+        if one is None
+        else ForAll(arm, names[arm], one.regret, one.worst, _command(run, arm)),
+        predictions=tuple(_predictions(known, evidence, names)),
+        excluded=tuple(Excluded(names[one.arm], one.reason) for one in known.left_out),
+        fault=known.fault,
+        complete=complete,
+        rounds=_rounds(known, evidence),
+        measured=len(measured),
+        unmeasured=len(known.space.candidates) - len(measured),
+        spent_s=sum(session.wall_s for session in run.sessions),
+        grid_s=_grid_s(run, known),
+    )
+
+
+def _rounds(known: Known, evidence: Evidence) -> int:
+    return max((evidence.rounds(PLAIN, one) for one in known.space.workloads), default=0)
+
+
+def _recommendation(
+    known: Known,
+    pick: Pick,
+    rows: Mapping[tuple[str, str], TrialSummary],
+    names: Mapping[str, str],
+    step: Measure | Done,
+) -> Recommendation:
+    evidence = known.evidence
+    chosen = recommended(known.space, evidence, pick)
+    arm = known.plain.id if chosen == PLAIN else chosen
+    guess = pick.arm if pick.outcome is Outcome.UNPROVEN and pick.arm != PLAIN else None
+    row = rows.get((arm, pick.workload))
+    alike = [other for other in (pick.arm, *pick.alike) if other not in (chosen, guess)]
+    return Recommendation(
+        workload=pick.workload,
+        outcome=pick.outcome,
+        arm=arm,
+        setting=names[arm],
+        speedup=_speedup(evidence, chosen, pick),
+        guess=None if guess is None else names[guess],
+        guess_arm=guess,
+        missing=_missing(known, evidence, pick, step) if pick.outcome is Outcome.UNPROVEN else None,
+        alike=() if pick.outcome is Outcome.PLAIN else tuple(names[a] for a in alike if a != PLAIN),
+        decode_rate=None if row is None else row.decode_rate,
+        acceptance=None if row is None else row.speculating.acceptance_rate,
+        acceptance_length=None if row is None else row.speculating.acceptance_length,
+        peak_memory=None if row is None else row.peak_memory,
+        lossless=None if row is None or chosen == PLAIN else row.lossless,
+    )
+
+
+def _speedup(evidence: Evidence, chosen: str, pick: Pick) -> Estimate | None:
+    """Of what is recommended; where that is plain decoding, of the fastest beside it."""
+    if chosen == PLAIN:
+        if pick.speedup is None:
+            return None
+        return Estimate(pick.speedup, pick.interval, 0)
+    return _estimate(evidence, chosen, pick.workload)
+
+
+def _estimate(evidence: Evidence, arm: str, workload: str) -> Estimate | None:
+    effect = evidence.speedup(arm, workload)
+    if effect is None:
+        return None
+    return Estimate(effect.ratio, effect.interval(CONFIDENCE), effect.pairs)
+
+
+def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done) -> str:
+    """Why nothing is proven, in words."""
+    if not known.space.candidates:
+        return "no setting is left to choose from"
+    if pick.arm == PLAIN or pick.speedup is None:
+        measured = _rounds(known, evidence)
+        if isinstance(step, Done) or measured >= MOST_FOR_TUNING:
+            return "no setting drafted anything that was accepted"
+        return "no setting was measured beside plain decoding before the time was over"
+    rounds = evidence.rounds(pick.arm, pick.workload)
+    if rounds < LEAST_ROUNDS:
+        return f"an interval needs {LEAST_ROUNDS} rounds, and there was time for {rounds}"
+    if isinstance(step, Done):
+        return f"{rounds} rounds do not prove it, and it differs too little for more of them"
+    return f"{rounds} rounds do not prove it yet: more time"
+
+
+def _predictions(
+    known: Known, evidence: Evidence, names: Mapping[str, str]
+) -> Sequence[Prediction]:
+    found = []
+    for candidate in known.space.candidates:
+        others = Evidence(reading for reading in known.readings if reading.arm != candidate.arm)
+        for workload in known.space.workloads:
+            speedup = _estimate(evidence, candidate.arm, workload)
+            if speedup is not None:
+                found.append(
+                    Prediction(
+                        setting=names[candidate.arm],
+                        workload=workload,
+                        draft_tokens=candidate.draft_tokens,
+                        rounds=evidence.rounds(candidate.arm, workload),
+                        speedup=speedup,
+                        predicted=_predicted(known.space, others, candidate.arm, workload),
+                    )
+                )
+    return found
+
+
+def _predicted(space: Space, others: Evidence, arm: str, workload: str) -> float | None:
+    belief = beliefs(space, others, workload, round_noise(space, others)).get(arm)
+    return None if belief is None else math.exp(belief.mean)
+
+
+def _command(run: RunData, arm: str) -> str | None:
+    return next(
+        (one.command for one in run.launches if one.arm == arm and one.status == "ok"), None
+    )
+
+
+def _grid_s(run: RunData, known: Known) -> float | None:
+    """Of settings that were not measured, a round takes what the nearest one of the family took."""
+    waited: dict[str, float] = defaultdict(float)
+    for sample in run.samples:
+        waited[sample.launch] += sample.wall_s
+    taken: dict[str, list[float]] = defaultdict(list)
+    for launch in run.launches:
+        if waited[launch.id]:
+            seconds = launch.start_s + launch.warmup_s + waited[launch.id]
+            taken[launch.arm].append(seconds)
+    means = {arm: fmean(seconds) for arm, seconds in taken.items()}
+    if not means:
+        return None
+    typical = fmean(means.values())
+    arms = {arm.id: arm for arm in run.manifest.arms if arm.impossible is None}
+    families = {one.arm: one.family for one in known.space.candidates}
+
+    def seconds_of(arm: Arm) -> float:
+        if arm.id in means:
+            return means[arm.id]
+        near = [
+            other
+            for other in means
+            if arm.id in families and families.get(other) == families[arm.id]
+        ]
+        if not near:
+            return typical
+        length = arm.draft_tokens or 0
+        return means[min(near, key=lambda other: abs((arms[other].draft_tokens or 0) - length))]
+
+    return GRID_ROUNDS * sum(map(seconds_of, arms.values()))
