@@ -92,9 +92,8 @@ def test_kind_of_a_run(devices: str, gpu: str, kind: Kind) -> None:
     info = RunnerInfo(
         name="llama.cpp", version="1", where="x", acceptance_source="x", devices=(devices,)
     )
-    machine = MACHINE.model_copy(
-        update={"gpus": (Gpu(name=gpu, memory_bytes=1, bandwidth_bytes_per_s=None),)}
-    )
+    card = Gpu(name=gpu, memory_bytes=1, bandwidth_bytes_per_s=None)
+    machine = MACHINE.model_copy(update={"gpus": (card,)})
     manifest = make_manifest([make_arm()], [], machine=machine, runners=(info,))
     assert kind_of_run(manifest, make_arm()) is kind
 
