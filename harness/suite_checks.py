@@ -63,7 +63,7 @@ def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> Non
     def place(name: str) -> str:
         return f"{where}: {name}" if where and (name,) not in flagged else flag_of((name,))
 
-    if suite.max_rounds is not None and not suite.goes_on:
+    if suite.max_rounds is not None and not suite.has_goal:
         raise SuiteError(
             f"{place('max_rounds')} ends a sweep that goes on until it is precise, and no "
             "precision is asked for; how many rounds there are without one says repeats"
