@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.validation import geometric_fit, published
+from benchmarks.validation import geometric_fit, one_point, published
 from harness.machine.cards import all_cards
 from harness.machine.gpu import Gpu
 from harness.prediction.costs import (
@@ -16,6 +16,7 @@ from harness.prediction.costs import (
     EIGHT_ROWS_CUDA,
     EIGHT_ROWS_M4,
     KNOWN,
+    MTP_4090,
     MTP_5090,
     costs_of,
 )
@@ -54,6 +55,7 @@ def test_costs_are_those_of_the_published_figures() -> None:
         cost_of_pass(passes["M4"], passes["rows"]), abs=0.005
     )
     assert MTP_5090.per_row == pytest.approx(geometric_fit(data)[1])
+    assert MTP_4090.per_row == pytest.approx(one_point(data, "mtp-4090")[1], abs=0.005)
     assert set(KNOWN) == set(Kind)
 
 

@@ -136,6 +136,18 @@ def test_the_run_s_share_counts_on_hardware_of_its_kind() -> None:
     assert predict(run, Question()).workloads[0].target.share.low == 0.31, "it would prove itself"
 
 
+def test_a_share_beyond_the_published_ceilings_says_nothing_of_slower_steps() -> None:
+    """50 tok/s under a ceiling of 1 million, where others' ranges begin at 146."""
+    arm, samples = slow_plain()
+    tiny = {"active_bytes": 1000, "kv_bytes_per_token": 0}
+    run = make_run(arm, samples)
+    model = run.manifest.models[0].model_copy(update={"facts": make_facts(**tiny)})
+    manifest = run.manifest.model_copy(update={"models": (model,)})
+    small = RunData(manifest, run.launches, run.samples, run.sessions)
+    share = predict(small, Question(hardware="DDR5-5600 2-channel")).workloads[0].target.share
+    assert share.low == pytest.approx(5 / 469)
+
+
 def slow_plain() -> tuple[list[Arm], list[Sample]]:
     arm = make_arm()
     return [arm], make_samples(arm, [5.0] * 4, prompts=PROMPTS)
