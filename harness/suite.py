@@ -190,9 +190,14 @@ class Suite(_Strict):
     keep_text: bool = True
 
     @property
+    def has_goal(self) -> bool:
+        """Whether something is to be reached by the rounds."""
+        return self.precision is not None or self.threshold is not None
+
+    @property
     def goes_on(self) -> bool:
         """Whether what was measured decides how many rounds there are."""
-        return not (self.precision is self.threshold is self.budget is None)
+        return self.least_rounds < self.most_rounds
 
     @property
     def least_rounds(self) -> int:
@@ -204,10 +209,10 @@ class Suite(_Strict):
     @property
     def most_rounds(self) -> int:
         """The rounds after which it ends, whatever was measured."""
-        if not self.goes_on:
-            return self.repeats
         if self.budget is not None:
             return MOST_FOR_TUNING
+        if not self.has_goal:
+            return self.repeats
         default = MOST_FOR_PRECISION if self.threshold is None else MOST_FOR_THRESHOLD
         return max(self.least_rounds, self.max_rounds or default)
 

@@ -75,7 +75,7 @@ def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> Non
                 f"{place('budget')}: a tuning looks for the best setting of one runner at one "
                 "answer length, with the drafts that it really makes"
             )
-    if suite.max_rounds is not None and not suite.goes_on:
+    if suite.max_rounds is not None and not suite.has_goal:
         raise SuiteError(
             f"{place('max_rounds')} ends a sweep that goes on until it is precise, and no "
             "precision is asked for; how many rounds there are without one says repeats"

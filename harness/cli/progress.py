@@ -31,7 +31,7 @@ class SweepProgress:
 
     def __init__(self, plan: Plan, done: int, planned: int | None = None) -> None:
         self._labels: Mapping[str, str] = setting_names(plan.arms)
-        self._rounds = "" if plan.suite.goes_on else f"/{plan.suite.repeats}"
+        self._rounds = "" if plan.suite.goes_on else f"/{plan.suite.least_rounds}"
         self._a_round = plan.samples // plan.suite.least_rounds
         self._least = plan.samples
         self._of_arm = len(plan.prompts) * len(plan.suite.max_tokens)

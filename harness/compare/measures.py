@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Literal
 
@@ -65,28 +65,30 @@ def both(match: Match, measure: Measure) -> tuple[Values, Values]:
 
 def _cells(trial: SideTrial, measure: Measure) -> Cells:
     found: dict[int, dict[str, Parts]] = defaultdict(dict)
+    read = _PARTS[measure]
     for sample in trial.sound(measure.figure):
-        parts = _parts(sample, measure)
-        if parts is not None and parts[1] > 0:
-            found[sample.round][sample.prompt] = parts
+        part, whole = read(sample)
+        if part is not None and whole is not None and whole > 0:
+            found[sample.round][sample.prompt] = (part, whole)
     return found
 
 
-def _parts(s: Sample, measure: Measure) -> Parts | None:
-    if measure is Measure.ACCEPTANCE:
-        return None if s.accepted is None or s.drafted is None else (s.accepted, s.drafted)
-    if measure is Measure.LENGTH:
-        if s.output_tokens is None or s.first_burst_tokens is None or s.steps is None:
-            return None
-        # Where the first burst's count is a share, the step that ended the prefill yielded one.
-        first = 1 if s.first_burst_at_most else s.first_burst_tokens
-        return (s.output_tokens - first, s.steps - 1)
-    whole = {
-        Measure.RATE: s.decode_rate,
-        Measure.TTFT: s.ttft_s,
-        Measure.MEMORY: s.runner_peak_memory,
-    }[measure]
-    return (whole, 1) if whole else None
+def _steps(s: Sample) -> tuple[float | None, float | None]:
+    if s.output_tokens is None or s.first_burst_tokens is None or s.steps is None:
+        return None, None
+    # Where the first burst's count is a share, the step that ended the prefill yielded one.
+    first = 1 if s.first_burst_at_most else s.first_burst_tokens
+    return s.output_tokens - first, s.steps - 1
+
+
+_PARTS: Mapping[Measure, Callable[[Sample], tuple[float | None, float | None]]] = {
+    Measure.RATE: lambda s: (s.decode_rate or None, 1),
+    Measure.TTFT: lambda s: (s.ttft_s or None, 1),
+    Measure.ACCEPTANCE: lambda s: (s.accepted, s.drafted),
+    Measure.LENGTH: _steps,
+    Measure.MEMORY: lambda s: (s.runner_peak_memory or None, 1),
+}
+"""How a sample tells a measure: numerator and denominator, None where it does not."""
 
 
 def _prompts(cells: Cells) -> set[str]:

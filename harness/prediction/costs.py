@@ -36,6 +36,7 @@ class Cost:
 EIGHT_ROWS_CUDA = Cost(0.20, "8 rows in 2.4 plain steps on CUDA, published")
 EIGHT_ROWS_M4 = Cost(0.79, "8 rows in 6.5 plain steps on an M4, published")
 MTP_5090 = Cost(0.095, "the best fit of a published MTP sweep on an RTX 5090", with_drafting=True)
+MTP_4090 = Cost(0.17, "a published MTP rate at k = 3 on an RTX 4090", with_drafting=True)
 MTP_H100 = Cost(
     0.10,
     "this project's example run 'h100-verification' (MTP)",
@@ -45,7 +46,7 @@ MTP_H100 = Cost(
 A_TOKEN_EACH = Cost(1.0, "as dear as a token: reading the weights sets the pace no more")
 
 KNOWN = {
-    Kind.NVIDIA: (EIGHT_ROWS_CUDA, MTP_5090, MTP_H100),
+    Kind.NVIDIA: (EIGHT_ROWS_CUDA, MTP_5090, MTP_4090, MTP_H100),
     # One figure, of the smallest chip: nothing says that larger ones are dearer than CUDA.
     Kind.APPLE: (EIGHT_ROWS_CUDA, EIGHT_ROWS_M4),
     Kind.PROCESSOR: (EIGHT_ROWS_CUDA, A_TOKEN_EACH),

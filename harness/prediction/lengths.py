@@ -86,8 +86,10 @@ def lengths_of(samples: Sequence[Drafts]) -> Lengths:
     3 / n of all texts may still accept everything (the rule of three: Hanley and Lippman-Hand
     1983, JAMA 249:13), and half of the draws have it so.
 
+    `samples` are at least one.
+
     Raises:
-        ValueError: no steps at all.
+        ValueError: no steps in any of them.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -96,7 +98,7 @@ def lengths_of(samples: Sequence[Drafts]) -> Lengths:
         prompts[sample.prompt].append(sample)
     cells = [np.asarray([one.steps for one in own]) for own in prompts.values()]
     total = np.sum([cell.sum(axis=0) for cell in cells], axis=0)
-    if not cells or total.sum() <= 0:
+    if total.sum() <= 0:
         raise ValueError("no decode steps")
     taus = tau_curve(total)
     longest = len(taus)

@@ -112,13 +112,9 @@ def _workload(
 ) -> WorkloadOutlook:
     row = group.plain
     target = elsewhere or _here(manifest, row.arm)
-    if (
-        elsewhere is not None
-        and row.ceiling_share
-        and kind_of_run(manifest, row.arm) is target.kind
-    ):
+    if elsewhere is not None and kind_of_run(manifest, row.arm) is target.kind:
         # Of the same kind and the same model, it is better evidence than any other.
-        target = _with_share(target, row.ceiling_share)
+        target = _with_own_share(target, row)
     known = None if group.depth is None else arm_reads(manifest, row.arm, group.depth)
     unknown = "token counts not exposed" if known is None else known.reason
     if row.failure is not None:
@@ -145,9 +141,16 @@ def _workload(
     )
 
 
-def _with_share(target: Target, share: float) -> Target:
-    held = target.share.holding(share, f"{share:.0%} as this run reached on its own machine")
-    return replace(target, share=held)
+def _with_own_share(target: Target, row: TrialSummary) -> Target:
+    """Widened to hold what the run itself reached; above the published ceilings, only by a rate
+    that is below all that others reached there."""
+    if row.decode_rate is None or row.ceiling.rate is None:
+        return target
+    share = row.decode_rate.value / min(row.ceiling.rate, target.share.fastest_ceiling)
+    if share > target.share.high and target.share.is_beyond(row.ceiling.rate):
+        return target
+    words = f"{row.decode_rate.value:.0f} tok/s under {row.ceiling.rate:.0f}, as this run reached"
+    return replace(target, share=target.share.holding(share, words))
 
 
 def _outlook(
@@ -180,7 +183,13 @@ def _outlook(
             family.rounds,
             lines,
         )
-    machine = Machine(target.bandwidth, target.share, lines, question.draft_cost)
+    machine = Machine(
+        target.bandwidth,
+        target.share,
+        lines,
+        question.draft_cost,
+        drafts_apart=family.arm.method != "mtp",
+    )
     found = speedups(machine, reads, lengths, family.disagreement)
     rows = {row.arm.draft_tokens: row for row in family.rows}
     return Outlook(

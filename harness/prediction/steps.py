@@ -20,6 +20,8 @@ class Machine:
     costs: tuple[Cost, ...]
     draft_cost: float | None = None
     """Plain steps for drafting one token, where it is given."""
+    drafts_apart: bool = True
+    """By a model of its own; False: by heads of the target, which published costs hold."""
 
     def plain_ceiling(self, reads: Reads) -> float:
         return self.bandwidth / reads.of_pass(1)
@@ -34,8 +36,9 @@ def step_times(machine: Machine, reads: Reads, drafted: Sequence[float]) -> list
     """Plain steps of a step with each number of drafted tokens, by every line that is known.
 
     Verification takes what the line says, or the time of its bytes if that is longer. A draft's
-    pass takes at least the time of its bytes; at most as many times as long as its ceiling is
-    above the published ones, where it runs into what a step costs beside reading.
+    pass takes at least the time of its bytes; that of a model of its own at most as many times as
+    long as its ceiling is above the published ones, where it runs into what a step costs beside
+    reading.
     """
     return [
         [_step_time(reads, cost, draft_cost, count) for count in drafted]
@@ -62,6 +65,8 @@ def _draft_costs(machine: Machine, reads: Reads, cost: Cost) -> tuple[float, ...
     if cost.with_drafting or not of_pass:
         return (0.0,)
     by_bytes = of_pass / reads.of_pass(1)
+    if not machine.drafts_apart:
+        return (by_bytes,)
     fastest = machine.share.fastest_ceiling
     most = min(machine.plain_ceiling(reads), fastest) / min(machine.bandwidth / of_pass, fastest)
     return (by_bytes, max(by_bytes, most))

@@ -143,7 +143,7 @@ def _family(outlook: Outlook) -> Iterable[Text]:
     if outlook.held:
         told = ", ".join(
             f"k = {held.draft_tokens}: {held.predicted:.2f}, measured {held.measured:.2f} "
-            f"({held.error:+.0%})"
+            f"({round(held.error, 2) + 0.0:+.0%})"
             for held in outlook.held
         )
         yield _text(f"  τ predicted from the longest drafts: {told}", "dim")

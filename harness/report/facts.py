@@ -143,13 +143,10 @@ def rounds_begun(run: RunData) -> int:
 def _rounds(run: RunData) -> str:
     """'3', or '7, at least 3 and at most 30, until every interval is within ±2%'."""
     suite = run.manifest.suite
-    goal = goal_of(suite)
-    if goal is None:
-        return str(suite.repeats)
+    if not suite.goes_on:
+        return str(suite.least_rounds)
     least, most = suite.least_rounds, suite.most_rounds
-    if least == most:
-        return str(least)
-    return f"{rounds_begun(run)}, at least {least} and at most {most}, {goal}"
+    return f"{rounds_begun(run)}, at least {least} and at most {most}, {goal_of(suite)}"
 
 
 def wall_time(sessions: Sequence[Session]) -> str | None:

@@ -28,10 +28,12 @@ def sound(
     samples: Sequence[Sample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
 ) -> Sound:
     """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
-    spoiled = tuple(
-        s for s in samples if any(figure in mark.spoils for mark in marks.get(s.key, ()))
-    )
+    kept: list[Sample] = []
+    spoiled: list[Sample] = []
+    for sample in samples:
+        found = marks.get(sample.key)
+        doubted = found and any(figure in mark.spoils for mark in found)
+        (spoiled if doubted else kept).append(sample)
     if len(spoiled) > MOST_LEFT_OUT * len(samples):
-        return Sound(tuple(samples), spoiled, doubtful=True)
-    keys = {sample.key for sample in spoiled}
-    return Sound(tuple(s for s in samples if s.key not in keys), spoiled, doubtful=False)
+        return Sound(tuple(samples), tuple(spoiled), doubtful=True)
+    return Sound(tuple(kept), tuple(spoiled), doubtful=False)

@@ -9,8 +9,6 @@ from harness.run_folder import RunData
 from tests.harness.builders import make_arm, make_run, make_sample
 
 PROMPTS = ("p1", "p2", "p3", "p4")
-TAUS = {1: 1.8, 2: 2.4, 4: 2.9}
-"""Rates by position 0.8, 0.6, 0.3, 0.2."""
 
 
 def drafting_sample(arm: Arm, accepted: Sequence[int], steps: int, **changes: object) -> Sample:
@@ -32,10 +30,11 @@ def drafting_sample(arm: Arm, accepted: Sequence[int], steps: int, **changes: ob
     return make_sample(arm, **{**values, **changes})
 
 
-def mtp_run(
-    draft_tokens: Sequence[int] = (1, 2, 4), method: str = "draft-model", **changes: object
-) -> RunData:
-    """Plain at 50 tok/s and drafts of 100 MB a token; two rounds of four prompts."""
+def drafting_run(draft_tokens: Sequence[int] = (1, 2, 4), method: str = "draft-model") -> RunData:
+    """Plain at 50 tok/s and drafts of 100 MB a token; two rounds of four prompts.
+
+    Rates by position are 0.8, 0.6, 0.3, 0.2.
+    """
     shares = (0.8, 0.6, 0.3, 0.2)
     arms = [make_arm(), *(make_arm(method, k) for k in draft_tokens)]
     samples = []
@@ -52,4 +51,4 @@ def mtp_run(
                     accepted = [round(100 * share + off) for share in shares[: arm.draft_tokens]]
                     sample = drafting_sample(arm, accepted, 100, **of_sample, launch=launch)
                 samples.append(sample)
-    return make_run(arms, samples, **changes)
+    return make_run(arms, samples)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.validation import geometric_fit, published
+from benchmarks.validation import geometric_fit, one_point, published
 from harness.machine.cards import all_cards
 from harness.machine.gpu import Gpu
 from harness.prediction.costs import (
@@ -16,6 +16,7 @@ from harness.prediction.costs import (
     EIGHT_ROWS_CUDA,
     EIGHT_ROWS_M4,
     KNOWN,
+    MTP_4090,
     MTP_5090,
     costs_of,
 )
@@ -54,6 +55,7 @@ def test_costs_are_those_of_the_published_figures() -> None:
         cost_of_pass(passes["M4"], passes["rows"]), abs=0.005
     )
     assert MTP_5090.per_row == pytest.approx(geometric_fit(data)[1])
+    assert MTP_4090.per_row == pytest.approx(one_point(data, "mtp-4090")[1], abs=0.005)
     assert set(KNOWN) == set(Kind)
 
 
@@ -92,9 +94,8 @@ def test_kind_of_a_run(devices: str, gpu: str, kind: Kind) -> None:
     info = RunnerInfo(
         name="llama.cpp", version="1", where="x", acceptance_source="x", devices=(devices,)
     )
-    machine = MACHINE.model_copy(
-        update={"gpus": (Gpu(name=gpu, memory_bytes=1, bandwidth_bytes_per_s=None),)}
-    )
+    card = Gpu(name=gpu, memory_bytes=1, bandwidth_bytes_per_s=None)
+    machine = MACHINE.model_copy(update={"gpus": (card,)})
     manifest = make_manifest([make_arm()], [], machine=machine, runners=(info,))
     assert kind_of_run(manifest, make_arm()) is kind
 

@@ -47,6 +47,11 @@ def test_drafting_takes_its_bytes_at_least_and_longer_where_they_are_few() -> No
     )
 
 
+def test_heads_of_the_target_are_no_model_of_their_own() -> None:
+    heads = Machine(100e9, PUBLISHED[Kind.NVIDIA], (Cost(0.2, ""),), drafts_apart=False)
+    assert step_times(heads, DRAFTED, [2.0]) == [pytest.approx([1.4 + 2 * 1e8 / 1.01e9])]
+
+
 def test_costs_that_hold_drafting_and_costs_of_a_drafter_s_step() -> None:
     line = Cost(0.1, "", fixed=0.4, with_drafting=True)
     assert step_times(machine(line), DRAFTED, [2.0]) == [pytest.approx([1.6])]
