@@ -31,14 +31,15 @@ def recommended(space: Space, evidence: Evidence, pick: Pick) -> str:
     """The arm to use for a workload: a proven one, or `PLAIN`."""
     if pick.outcome is not Outcome.FASTER:
         return PLAIN
-    known = beliefs(space, evidence, pick.workload, round_noise(space, evidence))
+    noise = round_noise(space, evidence)
+    known = beliefs(space, evidence, pick.workload, noise)
     measured = sum(belief.rounds > 0 for belief in known.values())
     drafts = {one.arm: one.draft_tokens for one in space.candidates}
     good = [
         arm
         for arm in pick.alike
         if known[arm].mean > known[pick.arm].mean - CHEAPER
-        and is_proven(evidence, pick.workload, arm, measured)
+        and is_proven(evidence, pick.workload, arm, measured, noise)
     ]
     return min([pick.arm, *good], key=lambda arm: drafts[arm])
 
@@ -56,7 +57,9 @@ def shared(space: Space, evidence: Evidence, picks: Sequence[Pick]) -> Shared:
         known = beliefs(space, evidence, workload, noise)
         measured = {arm: belief.mean for arm, belief in known.items() if belief.rounds}
         means[workload] = {PLAIN: 0.0, **measured}
-        proven |= {arm for arm in measured if is_proven(evidence, workload, arm, len(measured))}
+        proven |= {
+            arm for arm in measured if is_proven(evidence, workload, arm, len(measured), noise)
+        }
 
     def loss(arm: str, workload: str) -> float:
         return max(0.0, -math.expm1(means[workload][arm] - means[workload][best[workload]]))

@@ -6,6 +6,7 @@ Pure over what was measured so far, so that a tuning that was interrupted goes o
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,6 +28,11 @@ RIVALS = 2
 ERROR_RATE = 0.025
 """Of the claim that a setting is faster than plain: one side of a 95% interval, shared by all
 settings of a workload of which the best was picked."""
+
+CLEAR = 2.5
+"""Errors, by the noise that all settings share, that a proven gain is above nothing at least. Of
+tunings in which nothing is faster than plain, some 6% would claim a gain without it, and at most 2%
+do with it (tests/harness/tune/test_search.py)."""
 
 
 @dataclass(frozen=True)
@@ -157,22 +163,33 @@ def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> li
         return [unmeasured[0], *([best] if behind else [])]
     if rivals:
         return [best, *rivals[:RIVALS]]
-    return [] if _is_decided(evidence, workload, best, top, len(measured)) else [best]
+    return [] if _is_decided(evidence, workload, best, known, noise) else [best]
 
 
 def _is_decided(
-    evidence: Evidence, workload: str, arm: str, belief: Belief, picked_from: int
+    evidence: Evidence,
+    workload: str,
+    arm: str,
+    known: Mapping[str, Belief],
+    noise: float,
 ) -> bool:
     """The best is proven faster than plain, or cannot be so by as much as anybody would notice."""
-    hopeless = belief.mean + 2 * belief.error < math.log1p(EQUAL)
-    return hopeless or is_proven(evidence, workload, arm, picked_from)
+    hopeless = known[arm].mean + 2 * known[arm].error < math.log1p(EQUAL)
+    measured = sum(belief.rounds > 0 for belief in known.values())
+    return hopeless or is_proven(evidence, workload, arm, measured, noise)
 
 
-def is_proven(evidence: Evidence, workload: str, arm: str, picked_from: int) -> bool:
-    """Whether a setting, the best of so many, is faster than plain with its whole interval."""
+def is_proven(evidence: Evidence, workload: str, arm: str, picked_from: int, noise: float) -> bool:
+    """Whether a setting, the best of so many, is faster than plain with its whole interval.
+
+    And by `CLEAR` errors of the noise of all settings: of several that are looked at after each
+    round, one has rounds so much alike by chance that its own interval is too short.
+    """
     effect = evidence.speedup(arm, workload)
     interval = None if effect is None else effect.interval(1 - 2 * ERROR_RATE / picked_from)
-    return interval is not None and interval.low > 1
+    if effect is None or interval is None:
+        return False
+    return interval.low > 1 and math.log(effect.ratio) > CLEAR * noise / math.sqrt(effect.rounds)
 
 
 def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick:
@@ -187,7 +204,7 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
         return Pick(workload, Outcome.UNPROVEN, PLAIN, None, None, ())
     best = ranked[0]
     outcome = Outcome.UNPROVEN
-    if is_proven(evidence, workload, best, len(ranked)):
+    if is_proven(evidence, workload, best, len(ranked), noise):
         outcome = Outcome.FASTER
     elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
         outcome = Outcome.PLAIN

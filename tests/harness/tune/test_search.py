@@ -1,0 +1,180 @@
+"""Which settings a tuning measures, and what it says in the end."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.suite import MOST_FOR_TUNING
+from harness.tune.evidence import PLAIN, Evidence, Reading
+from harness.tune.search import Done, Measure, Outcome, next_step
+from harness.tune.space import Candidate, Space
+from tests.harness.tune.landscapes import Cost, arm_of, launch, plain, readings, space, speedup
+
+
+def tuned(
+    cost: Cost, alpha: float, noise: float = 0.01, seed: int = 0
+) -> tuple[Done, list[Reading], list[tuple[str, ...]]]:
+    """A whole tuning of one family over k = 1..8."""
+    found: list[Reading] = []
+    rounds: list[tuple[str, ...]] = []
+    while isinstance(step := next_step(space(), Evidence(found)), Measure):
+        rounds.append(step.arms)
+        number = len(rounds)
+        found += plain(number, noise=noise, seed=seed)
+        for k in range(1, 9):
+            if arm_of(k) in step.arms:
+                found += launch(k, number, alpha, cost, noise=noise, seed=seed)
+        assert number <= MOST_FOR_TUNING
+    return step, found, rounds
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("cost", "alpha"),
+    [
+        (lambda k: 1.05 + 0.1 * k, 0.8),
+        (lambda k: 1.05 + 0.35 * k, 0.7),
+        (lambda k: (1.05 + 0.08 * k) * (6 if k >= 4 else 1), 0.8),
+        (lambda k: (1.05 + 0.08 * k) * (6 if k >= 2 else 1), 0.8),
+    ],
+    ids=["cheap rows", "dear rows", "cliff at 4", "cliff at 2"],
+)
+def test_the_best_is_found_in_few_launches(cost: Cost, alpha: float, seed: int) -> None:
+    done, _, rounds = tuned(cost, alpha, seed=seed)
+    (pick,) = done.picks
+    best = max(speedup(k, alpha, cost) for k in range(1, 9))
+    assert pick.outcome is Outcome.FASTER
+    k = int(pick.arm.removeprefix("mtp-k"))
+    assert speedup(k, alpha, cost) > 0.97 * best
+    assert pick.interval is not None
+    assert pick.interval.low > 1
+    assert sum(map(len, rounds)) < 3 * 8
+
+
+def test_plain_is_best_is_an_answer() -> None:
+    done, _, rounds = tuned(lambda k: 1.2 + 0.5 * k, 0.3)
+    (pick,) = done.picks
+    assert (pick.outcome, pick.arm) == (Outcome.PLAIN, PLAIN)
+    assert len(rounds) <= 4
+
+
+def test_what_noise_hides_is_not_proven() -> None:
+    """3% faster under noise of 30%: whatever it looks like, nothing is claimed."""
+    done, _, rounds = tuned(lambda k: sum(0.5**i for i in range(k + 1)) / 1.03, 0.5, noise=0.3)
+    (pick,) = done.picks
+    assert pick.outcome is Outcome.UNPROVEN
+    assert len(rounds) == MOST_FOR_TUNING
+
+
+def test_nothing_faster_is_hardly_ever_called_faster() -> None:
+    """All lengths are as fast as plain, under noise: 100 tunings, of which 2.5% may err."""
+    wrong = 0
+    for seed in range(100):
+        done, _, _ = tuned(lambda k: sum(0.5**i for i in range(k + 1)), 0.5, noise=0.05, seed=seed)
+        wrong += done.picks[0].outcome is Outcome.FASTER
+    assert wrong <= 4
+
+
+def test_settings_alike_are_named() -> None:
+    found: list[Reading] = []
+    for number in range(1, 6):
+        found += plain(number, noise=0.01)
+        for arm in ("a-k4", "b-k4"):
+            found += readings(arm, number, 1.5, noise=0.01)
+        found += readings("c-k4", number, 1.2, noise=0.01)
+    several = Space(tuple(Candidate(f"{f}-k4", f, 4) for f in "abc"), ("coding",))
+    (pick,) = next_done(several, found).picks
+    assert {pick.arm, *pick.alike} == {"a-k4", "b-k4"}
+
+
+def next_done(within: Space, found: list[Reading]) -> Done:
+    step = next_step(within, Evidence(found), out_of_time=True)
+    assert isinstance(step, Done)
+    return step
+
+
+def test_the_first_round_has_two_lengths_of_each_family() -> None:
+    step = next_step(space(families=("mtp", "ngram")), Evidence(()))
+    assert step == Measure(("mtp-k3", "mtp-k8", "ngram-k3", "ngram-k8"))
+    assert next_step(space(lengths=(4,)), Evidence(())) == Measure(("mtp-k4",))
+
+
+def test_nothing_to_choose_from_and_no_time_are_no_claims() -> None:
+    for within, late in ((Space((), ("coding",)), False), (space(), True)):
+        step = next_step(within, Evidence(()), out_of_time=late)
+        assert isinstance(step, Done)
+        assert [pick.outcome for pick in step.picks] == [Outcome.UNPROVEN]
+        assert step.picks[0].arm == PLAIN
+        assert step.picks[0].speedup is None
+
+
+def test_what_is_left_out_is_measured_no_more() -> None:
+    def cost(k: int) -> float:
+        return 1.05 + 0.1 * k
+
+    found = [*plain(1), *launch(3, 1, 0.8, cost), *launch(8, 1, 0.8, cost)]
+    step = next_step(space(), Evidence(found))
+    assert isinstance(step, Measure)
+    less = space().without(step.arms)
+    after = next_step(less, Evidence(r for r in found if r.arm not in step.arms))
+    assert not isinstance(after, Measure) or not set(after.arms) & set(step.arms)
+
+
+def test_two_rounds_prove_nothing() -> None:
+    found = [r for n in (1, 2) for r in (*plain(n), *readings("mtp-k4", n, 3.0, k=4, alpha=0.8))]
+    (pick,) = next_done(space(lengths=(4,)), found).picks
+    assert pick.outcome is Outcome.UNPROVEN
+    assert next_step(space(lengths=(4,)), Evidence(found)) == Measure(("mtp-k4",))
+
+
+def test_each_workload_has_its_own_best() -> None:
+    found: list[Reading] = []
+    for number in range(1, 5):
+        for workload, gains in (("coding", (2.0, 1.2)), ("prose", (0.8, 1.3))):
+            found += readings(PLAIN, number, workload=workload, noise=0.005)
+            for name, gain in zip(("a", "b"), gains, strict=True):
+                found += readings(f"{name}-k4", number, gain, workload=workload, noise=0.005)
+    within = Space(tuple(Candidate(f"{f}-k4", f, 4) for f in "ab"), ("coding", "prose"))
+    picks = next_done(within, found).picks
+    assert [(pick.workload, pick.arm) for pick in picks] == [("coding", "a-k4"), ("prose", "b-k4")]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_order_in_which_readings_are_told_is_nothing(seed: int) -> None:
+    """What a resumed tuning reads is the same in any order, and so is what it does."""
+    _, found, _ = tuned(lambda k: 1.05 + 0.2 * k, 0.7, noise=0.03, seed=seed % 7)
+    number = 1 + seed % max(reading.round for reading in found)
+    known = [reading for reading in found if reading.round <= number]
+    step = next_step(space(), Evidence(known))
+    random.Random(seed).shuffle(known)
+    assert next_step(space(), Evidence(known)) == step
+
+
+@settings(max_examples=25, deadline=None)
+@given(factor=st.floats(0.01, 100), seed=st.integers(0, 50))
+def test_a_faster_machine_changes_no_choice(factor: float, seed: int) -> None:
+    """Only ratios count: all rates times the same are the same landscape."""
+    found = []
+    for number in (1, 2):
+        found += plain(number, noise=0.02, seed=seed)
+        for k in (3, 5, 8):
+            found += launch(k, number, 0.75, lambda k: 1.05 + 0.15 * k, noise=0.02, seed=seed)
+    scaled = [
+        Reading(
+            arm=r.arm,
+            round=r.round,
+            workload=r.workload,
+            prompt=r.prompt,
+            rate=factor * r.rate,
+            tokens=r.tokens,
+            steps=r.steps,
+            accepted=r.accepted,
+        )
+        for r in found
+    ]
+    assert next_step(space(), Evidence(scaled)) == next_step(space(), Evidence(found))
