@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -88,9 +88,19 @@ class Sweep:
         started_at = _now()
         begun = time.perf_counter()
         finished = False
+
+        def session() -> Session:
+            return Session(
+                started_at=started_at,
+                wall_s=time.perf_counter() - begun,
+                loading_s=self._spent.loading_s,
+                waiting_s=self._spent.waiting_s,
+                interrupted=not finished,
+            )
+
         try:
             if self._plan.suite.budget is not None:
-                await self._tune(begun + self._plan.suite.budget)
+                await self._tune(self._plan.suite.budget, session)
             else:
                 for number in self._rounds():
                     for batch in self._plan.round(number):
@@ -98,36 +108,28 @@ class Sweep:
             await self._probe()
             finished = True
         finally:
-            self._folder.add(
-                Session(
-                    started_at=started_at,
-                    wall_s=time.perf_counter() - begun,
-                    loading_s=self._spent.loading_s,
-                    waiting_s=self._spent.waiting_s,
-                    interrupted=not finished,
-                )
-            )
+            self._folder.add(session())
 
-    async def _tune(self, until: float) -> None:
+    async def _tune(self, budget_s: float, session: Callable[[], Session]) -> None:
         """Rounds of those arms that what was measured asks for, until enough is known of them.
 
-        The last launch begins before `until`, but for the time of earlier sessions. Each round is
-        probed at once: the next one has only arms that are lossless.
+        The last launch begins before the budget is spent, by earlier sessions too. Each round is
+        probed at once: the next one has only arms that are lossless. `session` is this one so far:
+        whoever looks at the run later knows of it too, and must come to the same arms.
         """
         from harness.tune.rounds import arms_of_round  # noqa: PLC0415
 
-        run = self._folder.read()
-        until -= sum(session.wall_s for session in run.sessions)
+        budget_s -= sum(earlier.wall_s for earlier in self._folder.read().sessions)
         for number in range(max(1, self._begun), self._plan.suite.most_rounds + 1):
-            arms = arms_of_round(run, number)
-            if not arms or time.perf_counter() >= until:
+            run = self._folder.read()
+            arms = arms_of_round(replace(run, sessions=(*run.sessions, session())), number)
+            if not arms or session().wall_s >= budget_s:
                 return
             self._observer.chosen(number, arms)
             for batch in self._plan.round(number):
-                if batch.arm.id in arms and time.perf_counter() < until:
+                if batch.arm.id in arms and session().wall_s < budget_s:
                     await self._run_rest(batch)
             await self._probe()
-            run = self._folder.read()
 
     async def _run_rest(self, batch: Batch) -> None:
         """Measure what an earlier session has not."""

@@ -22,7 +22,9 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
         SuiteError: nothing that speculates can work here; and as `gather` and `make_plan`.
     """
     found = {"name": "tune", "budget": BUDGET, "draft_tokens": DRAFT_TOKENS, **flags}
-    if "methods" in found or "url" in found:
+    if set(found.get("methods", ())) == {PLAIN}:
+        raise SuiteError("--method none is plain decoding: there is nothing to choose from")
+    if "methods" in found:
         return found
     _, runners = gather(None, {**found, "methods": ("ngram",)}, ())
     runner = next(iter(runners.values()))

@@ -1,0 +1,247 @@
+"""`bench tune` on the mock, whose truth is known: finished, interrupted, out of time, refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.analysis.summary import summarise
+from harness.cli.__main__ import app
+from harness.run_folder import read_run
+from harness.tune.rounds import arms_of_round
+
+MOCK = [
+    *("--runner", "mock", "--method", "mtp", "--draft-tokens", "1-8"),
+    *("--workload", "coding", "--prompts", "3", "--max-tokens", "40"),
+    *("--runner-arg", "step-ms=4", "--runner-arg", "prefill-ms=1"),
+]
+PAYS = ["--runner-arg", "verify-ms-per-row=1.2", "--runner-arg", "acceptance=0.75"]
+NEVER_PAYS = ["--runner-arg", "verify-ms-per-row=3", "--runner-arg", "acceptance=0.2"]
+
+
+def bench(*arguments: str | Path) -> tuple[int, str, str]:
+    process = start(*arguments)
+    out, err = process.communicate(timeout=180)
+    return process.returncode, out, err
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+        # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+
+
+def wait_for_samples(run: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if (run / "samples.jsonl").read_bytes().count(b"\n") >= count:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"{run} never had {count} samples")
+
+
+@pytest.mark.slow
+def test_the_pick_is_as_good_as_the_best_of_the_exhaustive_sweep(tmp_path: Path) -> None:
+    tuning, grid = tmp_path / "tuning", tmp_path / "grid"
+    status, out, err = bench("tune", *MOCK, *PAYS, "--out", tuning, "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    (one,) = card["workloads"]
+    assert one["outcome"] == "faster than plain"
+    assert one["speedup"]["interval"]["low"] > 1
+    assert one["lossless"]["verdict"] == "identical"
+    assert card["complete"]
+    assert card["for_all"]["arm"] == one["arm"]
+    assert "runners.mock_server" in card["for_all"]["command"]
+    status, _, err = bench("sweep", *MOCK, *PAYS, "--repeats", "3", "--out", grid)
+    assert status == 0, err
+    measured = read_run(grid)
+    rates = {
+        row.arm.id: row.speedup.value for row in summarise(measured) if row.speedup is not None
+    }
+    assert rates[one["arm"]] > 0.95 * max(rates.values())
+    assert len(read_run(tuning).samples) < 0.6 * len(measured.samples)
+    # What it wrote is a suite of plain and the recommended setting.
+    status, out, err = bench("sweep", tuning / "tuned.toml", "--dry-run", "--json")
+    assert status == 0, err
+    arms = json.loads(out)["arms"]
+    assert [(arm["method"], arm["draft_tokens"]) for arm in arms] == [
+        ("none", None),
+        ("mtp", next(a.draft_tokens for a in measured.manifest.arms if a.id == one["arm"])),
+    ]
+    # The reports can be made again, and say the same.
+    status, out, err = bench("report", tuning)
+    assert status == 0, err
+    assert f"coding: {one['setting']} is" in out
+    assert "Recommended settings" in (tuning / "report.md").read_text()
+    assert "Recommended settings" in (tuning / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_plain_is_best_is_an_answer(tmp_path: Path) -> None:
+    status, out, err = bench("tune", *MOCK, *NEVER_PAYS, "--out", tmp_path / "run")
+    assert status == 0, err
+    assert "coding: plain is best" in out
+    assert 'method = "none"' in (tmp_path / "run" / "tuned.toml").read_text()
+
+
+@pytest.mark.slow
+def test_another_text_is_never_recommended(tmp_path: Path) -> None:
+    """It would be twice as fast, and is wrong from token 5 on, where plain is not nearly tied."""
+    status, out, err = bench(
+        "tune", *MOCK, *PAYS, "--runner-arg", "diverge-at=5", "--out", tmp_path / "run"
+    )
+    assert status == 0, err
+    assert "no setting proven faster than plain" in out
+    assert "not lossless" in out
+    run = read_run(tmp_path / "run")
+    # Known after the first round, so that no second one was measured.
+    assert {sample.round for sample in run.samples} == {1}
+    assert run.probes
+
+
+@pytest.mark.slow
+def test_near_ties_are_lossless(tmp_path: Path) -> None:
+    near = ["--runner-arg", "diverge-at=5", "--runner-arg", "margin=0.1"]
+    status, out, err = bench("tune", *MOCK, *PAYS, *near, "--out", tmp_path / "run")
+    assert status == 0, err
+    assert "lossless but for near-ties" in out
+
+
+@pytest.mark.slow
+def test_interrupted_and_resumed_it_goes_on_as_it_would_have(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start("tune", *MOCK, *PAYS, "--out", run)
+    wait_for_samples(run, 4)  # in the middle of a launch of the first round
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"bench tune --resume {run}" in err
+    kept = read_run(run)
+    assert kept.sessions[-1].interrupted
+    status, out, err = bench("tune", "--resume", run)
+    assert status == 0, err
+    assert "coding: mtp k=" in out
+    done = read_run(run)
+    assert done.samples[: len(kept.samples)] == kept.samples
+    assert len({sample.key for sample in done.samples}) == len(done.samples)
+    last = max(sample.round for sample in done.samples)
+    for number in range(1, last + 1):
+        measured = {sample.arm for sample in done.samples if sample.round == number}
+        assert measured == set(arms_of_round(done, number))
+    assert arms_of_round(done, last + 1) == ()
+
+
+@pytest.mark.slow
+def test_a_budget_of_seconds_ends_with_an_honest_answer_and_more_time_with_a_better(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    begun = time.monotonic()
+    status, out, err = bench("tune", *MOCK, *PAYS, "--out", run, "--budget", "1s")
+    assert time.monotonic() - begun < 30
+    assert status in (0, 1), err
+    assert " is 1." not in out
+    assert "no setting proven faster" in out or "Nothing to recommend" in out
+    before = read_run(run)
+    assert not before.sessions[-1].interrupted
+    status, out, err = bench("tune", "--resume", run, "--budget", "2m")
+    assert status == 0, err
+    assert "coding: mtp k=" in out
+    assert len(read_run(run).samples) > len(before.samples)
+
+
+@pytest.mark.slow
+def test_settings_that_fail_leave_with_their_reason(tmp_path: Path) -> None:
+    fault = ["--runner-arg", "fault=none,refuse-speculation"]
+    status, out, err = bench("tune", *MOCK, *PAYS, *fault, "--out", tmp_path / "run")
+    assert status == 0, err
+    assert "Settings that cannot be recommended" in out
+    assert "serves with speculation: none" in " ".join(out.split())
+    assert "coding: mtp k=" in out
+
+
+@pytest.mark.slow
+def test_plain_that_fails_is_status_1(tmp_path: Path) -> None:
+    fault = ["--runner-arg", "fault=http-500"]
+    status, out, _ = bench("tune", *MOCK, *PAYS, *fault, "--out", tmp_path / "run")
+    assert status == 1
+    assert "Nothing to recommend: plain decoding" in out
+    assert not (tmp_path / "run" / "tuned.toml").exists()
+
+
+def test_the_plan_names_the_first_round() -> None:
+    result = CliRunner().invoke(app, ["tune", *MOCK, *PAYS, "--dry-run"])
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    assert "9 arms, of which the first round has 3: none, mtp-k3, mtp-k8" in shown
+    assert "12 rounds and 600 s" in shown
+    result = CliRunner().invoke(
+        app, ["tune", *MOCK, *PAYS, "--budget", "90s", "--dry-run", "--json"]
+    )
+    plan = json.loads(result.stdout)
+    assert plan["first_round"] == ["none", "mtp-k3", "mtp-k8"]
+    assert plan["suite"]["budget"] == 90
+    assert "launches" not in plan
+
+
+def test_without_methods_all_that_can_work_are_chosen_from() -> None:
+    result = CliRunner().invoke(app, ["tune", "--runner", "mock", "--dry-run", "--json"])
+    plan = json.loads(result.stdout)
+    methods = {arm["method"] for arm in plan["arms"]}
+    # draft-model needs a draft model.
+    assert methods == {"none", "mtp", "ngram-simple", "ngram-mod"}
+    lengths = {arm["draft_tokens"] for arm in plan["arms"]} - {None}
+    assert lengths == {1, 2, 3, 4, 5, 6, 7, 8, 12, 16}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--budget", "soon"], "is no time above 0 such as 10m"),
+        (["--budget", "0"], "is no time above 0"),
+        (["--method", "none"], "nothing to choose from"),
+        (["--method", "mpt"], "mtp"),
+        (["--runner", "mock,llama.cpp", "--method", "mtp"], "one runner"),
+        (["--resume", "nowhere"], "holds no run"),
+    ],
+)
+def test_wrong_input_is_one_clear_message(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["tune", "--runner", "mock", *arguments, "--dry-run"])
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_a_draft_that_cannot_work_is_refused_before_anything_is_launched(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app,
+        ["tune", "--model", str(tmp_path / "none.gguf"), "--draft-model", "no.gguf", "--dry-run"],
+    )
+    assert result.exit_code == 2
+
+
+def test_another_run_is_not_resumed_as_a_tuning(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["--runner", "mock", "--method", "mtp", "--draft-tokens", "2", "--prompts", "1"]
+    more = ["--workload", "coding", "--max-tokens", "4", "--repeats", "1", "--out", str(run)]
+    assert CliRunner().invoke(app, ["sweep", *arguments, *more]).exit_code == 0
+    result = CliRunner().invoke(app, ["tune", "--resume", str(run)])
+    assert result.exit_code == 2
+    assert "is no run of bench tune" in " ".join(result.stderr.split())
