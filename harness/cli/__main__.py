@@ -37,8 +37,8 @@ app = typer.Typer(
         "and how far it is from what memory bandwidth allows."
     ),
     epilog=(
-        "Exit status: 0 measured or passed, 1 something failed or regressed, 2 wrong usage or input, "
-        "3 a gate that cannot tell, 130 interrupted."
+        "Exit status: 0 measured or passed, 1 something failed or regressed, 2 wrong usage or "
+        "input, 3 a gate that cannot tell, 130 interrupted."
     ),
 )
 app.command("sweep")(sweep.sweep)
