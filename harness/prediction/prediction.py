@@ -36,6 +36,9 @@ from harness.records import Arm, Manifest
 from harness.run_folder import RunData
 from harness.theory.ceiling import Reads
 
+DEAREST = 1000
+"""Plain steps for one row or one draft: more is a typing error."""
+
 
 def predict(run: RunData, question: Question) -> Prediction:
     """What to expect.
@@ -67,8 +70,8 @@ def _check(question: Question) -> None:
         ("--verify-cost", question.verify_cost),
         ("--draft-cost", question.draft_cost),
     ):
-        if cost is not None and not 0 <= cost < float("inf"):
-            raise PredictionError(f"{flag}: a cost is 0 or more plain steps, not {cost}")
+        if cost is not None and not 0 <= cost <= DEAREST:
+            raise PredictionError(f"{flag}: a cost is 0 to {DEAREST} plain steps, not {cost}")
 
 
 def _elsewhere(question: Question) -> Target:
@@ -147,6 +150,9 @@ def _with_own_share(target: Target, row: TrialSummary) -> Target:
     if row.decode_rate is None or row.ceiling.rate is None:
         return target
     share = row.decode_rate.value / min(row.ceiling.rate, target.share.fastest_ceiling)
+    if not target.share.is_beyond(row.ceiling.rate):
+        # Above 1 the weights were in a cache, which another machine need not have.
+        share = min(share, 1.0)
     if share > target.share.high and target.share.is_beyond(row.ceiling.rate):
         return target
     words = f"{row.decode_rate.value:.0f} tok/s under {row.ceiling.rate:.0f}, as this run reached"
