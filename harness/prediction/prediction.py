@@ -54,6 +54,10 @@ def predict(run: RunData, question: Question) -> Prediction:
             "the run has no plain arm to predict from"
             + (f": {found.notes[0]}" if found.notes else "")
         )
+    if all(group.plain.failure is not None for group in found.groups):
+        raise PredictionError(
+            f"plain decoding has no samples to predict from: {found.groups[0].plain.failure}"
+        )
     costs = step_costs(run, found.rows)
     return Prediction(
         question=question,
@@ -121,7 +125,7 @@ def _workload(
     known = None if group.depth is None else arm_reads(manifest, row.arm, group.depth)
     unknown = "token counts not exposed" if known is None else known.reason
     if row.failure is not None:
-        unknown = f"plain decoding was not measured: {row.failure}"
+        unknown = f"plain decoding has no samples: {row.failure}"
     reads = None if known is None or unknown is not None else known.reads
     ceiling = None if reads is None else target.bandwidth / reads.of_pass(1)
     return WorkloadOutlook(

@@ -168,6 +168,13 @@ def test_synthetic_acceptance_says_nothing() -> None:
     assert "by draw" in note
 
 
+def test_a_run_without_samples() -> None:
+    run = drafting_run((2,))
+    empty = RunData(run.manifest, (), (), ())
+    with pytest.raises(PredictionError, match="no samples to predict from: not measured"):
+        predict(empty, ON_A_4090)
+
+
 def test_as_served_there_is_no_plain_arm() -> None:
     arm = make_arm("as-served", id="served", baseline="served", model=None)
     run = make_run([arm], make_samples(arm, [50.0] * 2))
