@@ -23,7 +23,11 @@ MOST_UNEVEN = 200
 """Rounds up to which it is reckoned what missing prompts hide; of more, each prompt is in so many
 that it hides nothing to speak of."""
 
-ROUNDING = 1e-9
+LEAST_LEFT = 1e-6
+"""Of the luck of a round: less is rounding."""
+
+FARTHEST = 300.0
+"""Logarithm: what reaches farther says nothing, and would be no number."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Effect:
     ratio: float
     """Geometric mean over prompts, and over the rounds but for those at the ends."""
     error: float | None
-    """Standard error of its logarithm; None below `LEAST_ROUNDS` rounds, or where no two of them
-    have a prompt in common."""
+    """Standard error of its logarithm; None below `LEAST_ROUNDS` rounds, or where hardly two of
+    them have a prompt in common."""
     freedom: float
     """Degrees of freedom of that error."""
     rounds: int
@@ -44,11 +48,21 @@ class Effect:
     paired: bool
     """Round by round, of one run; else of two runs, whose rounds have nothing in common."""
 
+    @property
+    def lack(self) -> str | None:
+        """Why it has no interval, in words; None where it has one."""
+        if self.error is not None:
+            return None
+        if self.rounds >= LEAST_ROUNDS:
+            return "hardly two rounds have a prompt in common"
+        rounds = "1 round" if self.rounds == 1 else f"{self.rounds} rounds"
+        return f"{rounds} measured on both sides, and {LEAST_ROUNDS} are needed"
+
     def interval(self, confidence: float) -> Interval | None:
         """Two-sided, by Student's t over the rounds; None where there are too few of them."""
         if self.error is None:
             return None
-        reach = quantile((1 + confidence) / 2, self.freedom) * self.error
+        reach = min(quantile((1 + confidence) / 2, self.freedom) * self.error, FARTHEST)
         centre = math.log(self.ratio)
         # The way through the logarithm rounds: an end may fall beside the ratio itself.
         return Interval(
@@ -160,7 +174,7 @@ class _Shares:
     variance: float
     """By so much the variance of the mean is larger than that which the rounds show."""
     freedom: float
-    """Share of the degrees of freedom that is left; 0 where no prompt is in two rounds."""
+    """Share of the degrees of freedom that is left; 0 where hardly a prompt is in two rounds."""
 
 
 _WHOLE = _Shares(1.0, 1.0)
@@ -170,8 +184,8 @@ def _shares(values: Values, prompts: Collection[str]) -> _Shares:
     """How much of a round's own luck is left in it once each prompt is held against its own mean.
 
     A prompt that few rounds have has their luck in its mean, which takes it out of these rounds:
-    they look more alike than they are. `kept` is what each round keeps of the luck of all, with an
-    equal luck for all of them; the rest is Satterthwaite's (1946, Biometrics Bulletin 2:110).
+    they look more alike than they are. What is left is known from which round has which prompt; its
+    degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2:110).
     """
     sets = [found for one in values.values() if (found := one.keys() & prompts)]
     count = len(sets)
@@ -184,16 +198,18 @@ def _shares(values: Values, prompts: Collection[str]) -> _Shares:
     for at, one in enumerate(sets):
         has[at, [places[prompt] for prompt in one]] = 1
     means = has / has.sum(axis=0)
-    kept_of_luck = np.eye(count) - (has / has.sum(axis=1, keepdims=True)) @ means.T
-    weights = means.mean(axis=1) + kept_of_luck.mean(axis=0)
-    apart = kept_of_luck - kept_of_luck.mean(axis=0)
+    luck = np.eye(count) - (has / has.sum(axis=1, keepdims=True)) @ means.T
+    weights = means.mean(axis=1) + luck.mean(axis=0)
+    apart = luck - luck.mean(axis=0)
     squares = apart.T @ apart
     total = float(np.trace(squares))
-    if total < ROUNDING * count:
+    left = float(np.sum(squares * squares))
+    # Below a single degree of freedom, rounds show next to nothing of their luck.
+    if total < LEAST_LEFT or total**2 < left:
         return _Shares(1.0, 0.0)
     return _Shares(
         variance=float(weights @ weights) * count * (count - 1) / total,
-        freedom=total**2 / float(np.sum(squares * squares)) / (count - 1),
+        freedom=total**2 / left / (count - 1),
     )
 
 
