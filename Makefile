@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example baseline benchmark validation tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation nights tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -75,6 +75,10 @@ benchmark: $(VENV)/.dev
 # The calculator against published figures: docs/validation.md.
 validation: $(VENV)/.run
 	$(BIN)/python -m benchmarks.validation
+
+# Simulated nights of the gate, which takes a quarter of an hour: docs/gate.md.
+nights: $(VENV)/.run
+	$(BIN)/python -m benchmarks.nights
 
 # Trains the models under tests/models anew: tests/models/README.md.
 $(TRAIN_VENV)/.ready: tests/models/requirements-train.txt

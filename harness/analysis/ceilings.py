@@ -70,6 +70,8 @@ def arm_reads(manifest: Manifest, arm: Arm, depth: float) -> KnownReads:
         return KnownReads(None, str(error))
     if not target.active_bytes:
         return KnownReads(None, "the model's header holds nothing that a token would read")
+    if (target.experts_used or 0) > (target.experts or 0):
+        return KnownReads(None, "the model's header names more experts in use than it has")
     blocks = arm.method in BLOCK_METHODS
     return KnownReads(
         Reads(

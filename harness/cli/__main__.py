@@ -38,21 +38,22 @@ app = typer.Typer(
         "and how far it is from what memory bandwidth allows."
     ),
     epilog=(
-        "Exit status: 0 measured, 1 something failed, 2 wrong usage or input, 130 interrupted."
+        "Exit status: 0 measured or passed, 1 something failed or regressed, 2 wrong usage or "
+        "input, 3 a gate that cannot tell, 130 interrupted."
     ),
 )
 app.command("sweep")(sweep.sweep)
 app.command("tune")(tune.tune)
 app.command("ab")(ab.ab)
 app.command("gate")(gate.gate)
-app.command("selftest")(selftest.selftest)
-app.command("report")(report.report)
-app.command("ceiling")(ceiling.ceiling)
 app.command("compare")(compare.compare)
-app.command("doctor")(doctor.doctor)
-app.command("inspect")(inspect.inspect)
-app.command("predict")(predict.predict)
+app.command("report")(report.report)
 app.command("share")(share.share)
+app.command("selftest")(selftest.selftest)
+app.command("inspect")(inspect.inspect)
+app.command("ceiling")(ceiling.ceiling)
+app.command("predict")(predict.predict)
+app.command("doctor")(doctor.doctor)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,14 +9,14 @@ from enum import StrEnum
 
 from harness.analysis.doubt.mark import Figure
 from harness.analysis.speculating import Speculating, speculating_of
-from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate, Interval, median
+from harness.analysis.statistics import CONFIDENCE, Estimate, Interval, median
 from harness.compare.effect import Effect, effect
 from harness.compare.matching import Match, Matching, check, check_measured, match
 from harness.compare.measures import Measure, both
 from harness.compare.power import rounds_needed
 from harness.compare.side import Side, SideTrial
 from harness.records import Sample
-from harness.report.numbers import counted, listed
+from harness.report.numbers import listed
 from runners.base.speculation import PLAIN, parts_of
 
 EQUAL = 0.02
@@ -129,8 +129,7 @@ def verdict_of(found: Effect | None, judged: int) -> tuple[Verdict, str | None]:
         return Verdict.UNKNOWN, "no prompt has a decode rate on both sides"
     interval = found.interval(1 - (1 - CONFIDENCE) / judged)
     if interval is None:
-        rounds = counted(found.rounds, "round")
-        return Verdict.UNKNOWN, f"{rounds} on both sides, and {LEAST_ROUNDS} are needed"
+        return Verdict.UNKNOWN, found.lack
     if interval.low > 1 + ROUNDING:
         return Verdict.FASTER, None
     if interval.high < 1 - ROUNDING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -19,6 +19,17 @@ A neighbour on the same machine spoils a few rounds wholly. Over noise as `bench
 it, a mean without them needs half as many rounds for the same interval."""
 
 
+MOST_UNEVEN = 200
+"""Rounds up to which it is reckoned what missing prompts hide; of more, each prompt is in so many
+that it hides nothing to speak of."""
+
+LEAST_LEFT = 1e-6
+"""Of the luck of a round: less is rounding."""
+
+FARTHEST = 300.0
+"""Logarithm: what reaches farther says nothing, and would be no number."""
+
+
 @dataclass(frozen=True)
 class Effect:
     """The candidate's figure divided by the baseline's: 1 is no difference."""
@@ -26,7 +37,8 @@ class Effect:
     ratio: float
     """Geometric mean over prompts, and over the rounds but for those at the ends."""
     error: float | None
-    """Standard error of its logarithm; None below `LEAST_ROUNDS` rounds."""
+    """Standard error of its logarithm; None below `LEAST_ROUNDS` rounds, or where hardly two of
+    them have a prompt in common."""
     freedom: float
     """Degrees of freedom of that error."""
     rounds: int
@@ -36,11 +48,21 @@ class Effect:
     paired: bool
     """Round by round, of one run; else of two runs, whose rounds have nothing in common."""
 
+    @property
+    def lack(self) -> str | None:
+        """Why it has no interval, in words; None where it has one."""
+        if self.error is not None:
+            return None
+        if self.rounds >= LEAST_ROUNDS:
+            return "hardly two rounds have a prompt in common"
+        rounds = "1 round" if self.rounds == 1 else f"{self.rounds} rounds"
+        return f"{rounds} measured on both sides, and {LEAST_ROUNDS} are needed"
+
     def interval(self, confidence: float) -> Interval | None:
         """Two-sided, by Student's t over the rounds; None where there are too few of them."""
         if self.error is None:
             return None
-        reach = quantile((1 + confidence) / 2, self.freedom) * self.error
+        reach = min(quantile((1 + confidence) / 2, self.freedom) * self.error, FARTHEST)
         centre = math.log(self.ratio)
         # The way through the logarithm rounds: an end may fall beside the ratio itself.
         return Interval(
@@ -73,7 +95,7 @@ def effect(baseline: Values, candidate: Values, *, paired: bool) -> Effect | Non
     means = _mean_logarithms(ratios)
     if not means:
         return None
-    found = _trimmed(_rounds(ratios, means))
+    found = _trimmed(_rounds(ratios, means), _shares(ratios, means))
     return Effect(
         ratio=math.exp(found.value),
         error=None if found.variance is None else math.sqrt(found.variance),
@@ -101,8 +123,12 @@ def _apart(baseline: Values, candidate: Values) -> Effect | None:
     shared = before.keys() & after.keys()
     if not shared:
         return None
-    one = _trimmed(_rounds(baseline, {prompt: before[prompt] for prompt in shared}))
-    other = _trimmed(_rounds(candidate, {prompt: after[prompt] for prompt in shared}))
+    one = _trimmed(
+        _rounds(baseline, {prompt: before[prompt] for prompt in shared}), _shares(baseline, shared)
+    )
+    other = _trimmed(
+        _rounds(candidate, {prompt: after[prompt] for prompt in shared}), _shares(candidate, shared)
+    )
     error, freedom = None, 0.0
     if one.variance is not None and other.variance is not None:
         variance = one.variance + other.variance
@@ -142,6 +168,52 @@ def _rounds(values: Values, means: Mapping[str, float]) -> list[float]:
 
 
 @dataclass(frozen=True)
+class _Shares:
+    """What rounds that lack prompts do to a variance: 1 of rounds that have them all."""
+
+    variance: float
+    """By so much the variance of the mean is larger than that which the rounds show."""
+    freedom: float
+    """Share of the degrees of freedom that is left; 0 where hardly a prompt is in two rounds."""
+
+
+_WHOLE = _Shares(1.0, 1.0)
+
+
+def _shares(values: Values, prompts: Collection[str]) -> _Shares:
+    """How much of a round's own luck is left in it once each prompt is held against its own mean.
+
+    A prompt that few rounds have has their luck in its mean, which takes it out of these rounds:
+    they look more alike than they are. What is left is known from which round has which prompt; its
+    degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2:110).
+    """
+    sets = [found for one in values.values() if (found := one.keys() & prompts)]
+    count = len(sets)
+    if not LEAST_ROUNDS <= count <= MOST_UNEVEN or all(len(one) == len(prompts) for one in sets):
+        return _WHOLE
+    import numpy as np  # noqa: PLC0415
+
+    places = {prompt: at for at, prompt in enumerate(prompts)}
+    has = np.zeros((count, len(places)))
+    for at, one in enumerate(sets):
+        has[at, [places[prompt] for prompt in one]] = 1
+    means = has / has.sum(axis=0)
+    luck = np.eye(count) - (has / has.sum(axis=1, keepdims=True)) @ means.T
+    weights = means.mean(axis=1) + luck.mean(axis=0)
+    apart = luck - luck.mean(axis=0)
+    squares = apart.T @ apart
+    total = float(np.trace(squares))
+    left = float(np.sum(squares * squares))
+    # Below a single degree of freedom, rounds show next to nothing of their luck.
+    if total < LEAST_LEFT or total**2 < left:
+        return _Shares(1.0, 0.0)
+    return _Shares(
+        variance=float(weights @ weights) * count * (count - 1) / total,
+        freedom=total**2 / left / (count - 1),
+    )
+
+
+@dataclass(frozen=True)
 class _Trimmed:
     value: float
     variance: float | None
@@ -150,17 +222,19 @@ class _Trimmed:
     rounds: int
 
 
-def _trimmed(values: Sequence[float]) -> _Trimmed:
+def _trimmed(values: Sequence[float], shares: _Shares) -> _Trimmed:
     """The trimmed mean, with the variance that Tukey and McLaughlin (1963) made of winsorized
     values: those set aside count as the nearest that is kept."""
     ranked, count = sorted(values), len(values)
     aside = (count - kept(count)) // 2
     inner = ranked[aside : count - aside]
     value = fmean(inner)
-    if count < LEAST_ROUNDS:
+    if count < LEAST_ROUNDS or not shares.freedom:
         return _Trimmed(value, None, 0.0, count)
     winsorized = [inner[0]] * aside + inner + [inner[-1]] * aside
     middle = fmean(winsorized)
     squares = sum((x - middle) ** 2 for x in winsorized)
     size, freedom = len(inner), len(inner) - 1
-    return _Trimmed(value, squares / (size * freedom), float(freedom), count)
+    return _Trimmed(
+        value, shares.variance * squares / (size * freedom), shares.freedom * freedom, count
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.analysis.statistics import LEAST_ROUNDS, Interval
+from harness.analysis.statistics import Interval
 from harness.compare.effect import Effect, Values, effect
 from harness.compare.power import rounds_needed, smallest_change
 
@@ -25,6 +25,8 @@ nothing has changed it is far less often (docs/gate.md has the table). The figur
 rate have the same rate once more, all of them together.
 """
 
+LARGEST = 1_000
+"""The factor of a change beyond which nobody asks whether it would be seen."""
 
 ROUNDING = 1e-9
 """Equal figures give ratios that are this near to 1, and not always 1 itself."""
@@ -64,7 +66,8 @@ class Sight:
 
     smallest: float | None
     """The smallest change for the worse, as a share of the baseline, that would have been called
-    regressed 95% of the time; None where too few rounds tell how much they differ."""
+    regressed 95% of the time; None where too few rounds tell how much they differ, or nothing
+    below a factor of `LARGEST` would be seen."""
     rounds: int | None
     """Rounds that would find a change of twice the threshold, and pass where nothing has changed,
     95% of the time; None where nobody knows or would measure so long."""
@@ -107,7 +110,10 @@ def sight(
     # A latency that may grow by a factor of 1 + t is a rate that may fall by one of 1 / (1 + t).
     allowed = threshold / (1 + threshold) if higher_is_worse else threshold
     loss = smallest_change(found, allowed, error_rate)
-    smallest = loss if loss is None or not higher_is_worse else 1 / (1 - loss) - 1
+    if loss is None or loss > 1 - 1 / LARGEST:
+        smallest = None
+    else:
+        smallest = 1 / (1 - loss) - 1 if higher_is_worse else loss
     return Sight(smallest, rounds_needed(found, allowed, error_rate))
 
 
@@ -137,9 +143,6 @@ def decide_night(
     )
 
 
-def why_inconclusive(found: Effect | None) -> str:
+def why_inconclusive(found: Effect | None) -> str | None:
     """Why an effect without an interval has none, in words."""
-    if found is None:
-        return "no prompt was measured on both sides"
-    rounds = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
-    return f"{rounds} measured on both sides, and {LEAST_ROUNDS} are needed to tell noise from loss"
+    return "no prompt was measured on both sides" if found is None else found.lack

@@ -36,6 +36,9 @@ from harness.records import Arm, Manifest
 from harness.run_folder import RunData
 from harness.theory.ceiling import Reads
 
+DEAREST = 1000
+"""Plain steps for one row or one draft: more is a typing error."""
+
 
 def predict(run: RunData, question: Question) -> Prediction:
     """What to expect.
@@ -50,6 +53,10 @@ def predict(run: RunData, question: Question) -> Prediction:
         raise PredictionError(
             "the run has no plain arm to predict from"
             + (f": {found.notes[0]}" if found.notes else "")
+        )
+    if all(group.plain.failure is not None for group in found.groups):
+        raise PredictionError(
+            f"plain decoding has no samples to predict from: {found.groups[0].plain.failure}"
         )
     costs = step_costs(run, found.rows)
     return Prediction(
@@ -67,8 +74,8 @@ def _check(question: Question) -> None:
         ("--verify-cost", question.verify_cost),
         ("--draft-cost", question.draft_cost),
     ):
-        if cost is not None and not 0 <= cost < float("inf"):
-            raise PredictionError(f"{flag}: a cost is 0 or more plain steps, not {cost}")
+        if cost is not None and not 0 <= cost <= DEAREST:
+            raise PredictionError(f"{flag}: a cost is 0 to {DEAREST} plain steps, not {cost}")
 
 
 def _elsewhere(question: Question) -> Target:
@@ -118,7 +125,7 @@ def _workload(
     known = None if group.depth is None else arm_reads(manifest, row.arm, group.depth)
     unknown = "token counts not exposed" if known is None else known.reason
     if row.failure is not None:
-        unknown = f"plain decoding was not measured: {row.failure}"
+        unknown = f"plain decoding has no samples: {row.failure}"
     reads = None if known is None or unknown is not None else known.reads
     ceiling = None if reads is None else target.bandwidth / reads.of_pass(1)
     return WorkloadOutlook(
@@ -147,6 +154,9 @@ def _with_own_share(target: Target, row: TrialSummary) -> Target:
     if row.decode_rate is None or row.ceiling.rate is None:
         return target
     share = row.decode_rate.value / min(row.ceiling.rate, target.share.fastest_ceiling)
+    if not target.share.is_beyond(row.ceiling.rate):
+        # Above 1 the weights were in a cache, which another machine need not have.
+        share = min(share, 1.0)
     if share > target.share.high and target.share.is_beyond(row.ceiling.rate):
         return target
     words = f"{row.decode_rate.value:.0f} tok/s under {row.ceiling.rate:.0f}, as this run reached"

@@ -35,7 +35,7 @@ def render(prediction: Prediction) -> RenderableType:
     for workload in prediction.workloads:
         parts += [*_workload(workload, prediction.measured_on, check), Text()]
     parts += [_note(note) for note in prediction.notes]
-    if check:
+    if check and any(workload.rate is not None for workload in prediction.workloads):
         parts.append(_text(_score(prediction), "bold"))
     return Group(*parts, _text(FOOT, "dim"))
 

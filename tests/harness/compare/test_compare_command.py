@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.__main__ import app
+from harness.compare import side
+from harness.compare.side import read_sides
 from harness.machine.fingerprint import Machine
 from harness.records import PromptInfo
 from tests.harness.builders import MACHINE, make_arm
@@ -40,6 +42,18 @@ def test_two_runs(tmp_path: Path) -> None:
     assert "bench ab" in told["remarks"][0]
     assert "slower" in bench(before, after)[1]
     assert files(tmp_path) == untouched
+
+
+def test_a_second_process_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = write(tmp_path / "a", BOTH), write(tmp_path / "b", SLOWER)
+    expected = read_sides(str(before), str(after))
+    monkeypatch.setattr(side, "LARGE", 0)
+    assert read_sides(str(before), str(after)) == expected
+    with (after / "samples.jsonl").open("a") as file:
+        file.write("{}\n")
+    code, out, told = bench(before, after)
+    assert (code, out) == (2, "")
+    assert "line 25: not a sample" in told
 
 
 def test_two_arms_of_one_run(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from harness.compare.effect import Effect, Values, effect
 from harness.gate.decide import (
     ERROR_RATE,
+    THRESHOLD,
     Change,
     Decision,
     decide,
@@ -102,7 +103,9 @@ def test_only_decode_rates_must_be_conclusive(
 def test_two_rounds_are_too_few_and_it_is_said() -> None:
     found = effect(rounds(1, 1), rounds(0.5, 0.5), paired=True)
     assert decide(found, 0.05, 0.01).decision is Decision.INCONCLUSIVE
-    assert why_inconclusive(found).startswith("2 rounds measured on both sides, and 3 are needed")
+    assert str(why_inconclusive(found)).startswith(
+        "2 rounds measured on both sides, and 3 are needed"
+    )
     assert decide(None, 0.05, 0.01).decision is Decision.INCONCLUSIVE
     assert why_inconclusive(None) == "no prompt was measured on both sides"
 
@@ -143,3 +146,12 @@ def test_a_loss_without_noise_is_regressed_and_no_loss_passes(
     same = [(rates, candidate(1))]
     assert decide_night(slower, paired=paired, threshold=threshold) is Decision.REGRESSED
     assert decide_night(same, paired=paired, threshold=threshold) is Decision.PASSED
+
+
+def test_one_cold_round_does_not_end_in_a_traceback() -> None:
+    """A first answer that took ten seconds, and others a twentieth of one."""
+    quiet = {number: {"p": 0.05} for number in range(3)}
+    found = effect(quiet, {**quiet, 0: {"p": 10.0}}, paired=True)
+    seen = sight(found, THRESHOLD, ERROR_RATE / 8, higher_is_worse=True)
+    assert seen.smallest is None
+    assert seen.rounds is None or seen.rounds > 100

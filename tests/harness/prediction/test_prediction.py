@@ -168,6 +168,13 @@ def test_synthetic_acceptance_says_nothing() -> None:
     assert "by draw" in note
 
 
+def test_a_run_without_samples() -> None:
+    run = drafting_run((2,))
+    empty = RunData(run.manifest, (), (), ())
+    with pytest.raises(PredictionError, match="no samples to predict from: not measured"):
+        predict(empty, ON_A_4090)
+
+
 def test_as_served_there_is_no_plain_arm() -> None:
     arm = make_arm("as-served", id="served", baseline="served", model=None)
     run = make_run([arm], make_samples(arm, [50.0] * 2))
@@ -197,6 +204,36 @@ def test_chains_and_methods_without_a_length() -> None:
         samples = make_samples(arms[0], [50.0]) + make_samples(arms[1], [50.0])
         _, outlook = only(predict(make_run(arms, samples), ON_A_4090))
         assert words in (outlook.unknown or "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"active_bytes": 0}, "nothing that a token would read"),
+        ({"experts": 4, "experts_used": 8, "expert_bytes": 100}, "more experts in use"),
+        ({"kv_bytes_per_token": None}, ""),
+    ],
+)
+def test_a_header_that_says_too_little(facts: dict[str, object], words: str) -> None:
+    run = drafting_run((2,))
+    model = run.manifest.models[0].model_copy(update={"facts": make_facts(**facts)})
+    manifest = run.manifest.model_copy(update={"models": (model, *run.manifest.models[1:])})
+    found = predict(RunData(manifest, run.launches, run.samples, run.sessions), ON_A_4090)
+    assert found.workloads[0].rate is None
+    assert words in (found.workloads[0].unknown or "")
+    assert "nothing to predict" in shown(found)
+
+
+@pytest.mark.parametrize("rate", [0.5, 90.0, 5000.0])
+def test_a_rate_above_the_ceiling_came_from_a_cache(rate: float) -> None:
+    arm = make_arm()
+    run = make_run([arm], make_samples(arm, [rate] * 4, prompts=PROMPTS))
+    for hardware in ("DDR5-5600 2-channel", "DDR5-6400 12-channel"):
+        (workload,) = predict(run, Question(hardware=hardware)).workloads
+        assert workload.rate is not None
+        assert workload.ceiling is not None
+        assert 0 < workload.rate.low <= workload.rate.middle <= workload.rate.high
+        assert workload.rate.high <= workload.ceiling * (1 + 1e-9)
 
 
 def test_unknown_bytes_are_a_sentence() -> None:
@@ -240,6 +277,8 @@ def test_weights_that_do_not_fit() -> None:
         (Question(bandwidth=float("nan")), "--bandwidth"),
         (Question(bandwidth=1e9, verify_cost=-1), "--verify-cost"),
         (Question(bandwidth=1e9, draft_cost=float("inf")), "--draft-cost"),
+        (Question(bandwidth=1e9, verify_cost=1e300), "--verify-cost"),
+        (Question(bandwidth=1e9, verify_cost=float("nan")), "--verify-cost"),
     ],
 )
 def test_senseless_questions(question: Question, words: str) -> None:
