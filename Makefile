@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example baseline benchmark validation nights tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation tuning nights tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -79,6 +79,10 @@ validation: $(VENV)/.run
 # Simulated nights of the gate, which takes a quarter of an hour: docs/gate.md.
 nights: $(VENV)/.run
 	$(BIN)/python -m benchmarks.nights
+
+# How well `bench tune` finds the best of known landscapes: docs/tune.md.
+tuning: $(VENV)/.run
+	$(BIN)/python -m benchmarks.tuning
 
 # Trains the models under tests/models anew: tests/models/README.md.
 $(TRAIN_VENV)/.ready: tests/models/requirements-train.txt
