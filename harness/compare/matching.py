@@ -39,7 +39,7 @@ Of = tuple[SideTrial, Mapping[str, Property]]
 
 @dataclass(frozen=True)
 class Match:
-    """A trial of either side: the same but for what the sides differ in. Both hold samples of the
+    """A trial of either side: the same but for what the sides differ in. Both hold requests of the
     prompts alone that are the same text on both, and one of the two may hold none."""
 
     name: str
@@ -182,7 +182,11 @@ def _some(prompts: int, shared: int) -> str:
 
 
 def _of(trial: SideTrial, prompts: Collection[str]) -> SideTrial:
-    return replace(trial, samples=tuple(s for s in trial.samples if s.prompt in prompts))
+    return replace(
+        trial,
+        samples=tuple(s for s in trial.samples if s.prompt in prompts),
+        failures=tuple(one for one in trial.failures if one[1] in prompts),
+    )
 
 
 def _keyed(sides: Properties, trials: Sequence[Of]) -> tuple[dict[tuple[Value, ...], Of], list[Of]]:

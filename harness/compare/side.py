@@ -45,12 +45,17 @@ class SideTrial:
     samples: tuple[Sample, ...]
     """Those that succeeded, in the order in which they were measured, without their answers: no
     text, tokens or bursts."""
-    failed: int
-    """Requests that failed."""
+    failures: tuple[tuple[int, str], ...]
+    """Round and prompt of each request that failed."""
     failure: str | None
     """Why there is no sample; None where there is one."""
     doubts: Mapping[SampleKey, tuple[Mark, ...]]
     """Only of samples that have any."""
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed."""
+        return len(self.failures)
 
     def made_of(self, figure: Figure) -> Sound:
         """The samples that a figure is made of, and how many a doubt leaves out."""
@@ -270,7 +275,7 @@ def _trial(trial: Trial) -> SideTrial:
         workload=trial.workload,
         max_tokens=trial.max_tokens,
         samples=ok,
-        failed=len(trial.failed),
+        failures=tuple((sample.round, sample.prompt) for sample in trial.failed),
         # Drafts that never came are a failure in a report; here they are what a comparison shows.
         failure=None if ok else failure_of(trial),
         doubts={s.key: trial.marks[s.key] for s in ok if s.key in trial.marks},

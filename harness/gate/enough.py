@@ -30,8 +30,8 @@ class Need:
 
 
 def greatest_need(folder: Path, threshold: float, broken: Collection[str] = ()) -> Need | None:
-    """The trial that needs the most rounds, of the run in `folder` that has a baseline and a
-    candidate; None where no trial has decode rates on both sides.
+    """The trial that needs the most rounds, of those that lack some first, in the run in `folder`,
+    which has a baseline and a candidate; None where no trial has decode rates on both sides.
 
     `broken` are arms that do not start, of which no further round tells more.
 
@@ -48,6 +48,9 @@ def greatest_need(folder: Path, threshold: float, broken: Collection[str] = ()) 
         if found is not None and not {one.baseline.arm.id, one.candidate.arm.id} & set(broken):
             rounds = sight(found, threshold, share(len(matches))).rounds
             needs.append(Need(one.name, found.rounds, rounds))
+    # A trial that lost rounds may lack more of them than the one that needs the most.
     return max(
-        needs, key=lambda one: float("inf") if one.needed is None else one.needed, default=None
+        needs,
+        key=lambda one: (not one.is_met, float("inf") if one.needed is None else one.needed),
+        default=None,
     )

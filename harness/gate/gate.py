@@ -9,7 +9,7 @@ from harness.compare.matching import Match, Matching, check, match
 from harness.compare.side import Side, read_sides
 from harness.gate.answers import lossless_rows
 from harness.gate.decide import ERROR_RATE, overall, share
-from harness.gate.failures import failed_row, failure, requests_row
+from harness.gate.failures import answers_row, failed_row, failure, requests_row
 from harness.gate.figures import compared, row_of
 from harness.gate.verdict import Figure, Gate, Row
 from harness.gate.words import NIGHTS_DIFFER
@@ -48,13 +48,15 @@ def judge(baseline: Side, candidate: Side, matching: Matching, threshold: float)
         for one in matching.matches
     }
     whole = [one for one in matching.matches if failed[one.name] is None]
+    lost = share(len(matching.matches))
     found: dict[str, list[Row]] = {
         name: [] if row is None else [row] for name, row in failed.items()
     }
     for row in (
         *_figures(whole, threshold, paired=matching.paired, trials=len(matching.matches)),
         *lossless_rows(whole, baseline, candidate),
-        *(row for one in whole if (row := requests_row(one)) is not None),
+        *(row for one in whole if (row := answers_row(one)) is not None),
+        *(row for one in whole if (row := requests_row(one, lost)) is not None),
     ):
         found[row.trial].append(row)
     rows = tuple(row for one in found.values() for row in one)

@@ -20,6 +20,8 @@ class Figure(StrEnum):
     ACCEPTANCE_LENGTH = "acceptance length"
     PEAK_MEMORY = "peak memory"
     LOSSLESS = "lossless"
+    ANSWERS = "answers"
+    """Their length."""
     REQUESTS = "requests"
     """Those that failed."""
 

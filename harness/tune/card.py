@@ -14,7 +14,6 @@ from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate
 from harness.analysis.trial import TrialSummary
 from harness.records import Arm
 from harness.run_folder import RunData
-from harness.suite import MOST_FOR_TUNING
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.readings import Known, read_known
 from harness.tune.recommend import recommended, shared
@@ -127,7 +126,7 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
     measured = {
         candidate.arm
         for candidate in known.space.candidates
-        if any(evidence.rounds(candidate.arm, workload) for workload in known.space.workloads)
+        if any(evidence.speedup(candidate.arm, workload) for workload in known.space.workloads)
     }
     return Card(
         workloads=tuple(_recommendation(known, pick, own, names, step) for pick in picks),
@@ -201,11 +200,10 @@ def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done)
     """Why nothing is proven, in words."""
     if not known.space.candidates:
         return "no setting is left to choose from"
-    if pick.arm == PLAIN or pick.speedup is None:
-        measured = _rounds(known, evidence)
-        if isinstance(step, Done) or measured >= MOST_FOR_TUNING:
-            return "no setting drafted anything that was accepted"
-        return "no setting was measured beside plain decoding before the time was over"
+    if pick.speedup is None and isinstance(step, Done):
+        return "no setting drafted anything that was accepted"
+    if pick.arm == PLAIN:
+        return "not all kinds of settings have figures yet: more time"
     rounds = evidence.rounds(pick.arm, pick.workload)
     if rounds < LEAST_ROUNDS:
         return f"an interval needs {LEAST_ROUNDS} rounds, and there was time for {rounds}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -58,9 +58,13 @@ def read_known(run: RunData) -> Known:
     workloads = tuple(dict.fromkeys(prompt.workload for prompt in run.manifest.prompts))
     records = _Records(run, plain)
     reasons = {arm.id: records.reason_against(arm) for arm in arms if arm is not plain}
+    reasons |= _of_families([arm for arm in arms if arm is not plain], reasons, records.measured)
     return Known(
         plain=plain,
-        space=space_of([arm for arm in arms if reasons.get(arm.id) is None], workloads),
+        space=replace(
+            space_of([arm for arm in arms if reasons.get(arm.id) is None], workloads),
+            silent=records.silent(workloads),
+        ),
         readings=tuple(
             reading
             for arm in arms
@@ -89,6 +93,27 @@ def before(run: RunData, number: int) -> RunData:
     )
 
 
+def _of_families(
+    arms: Sequence[Arm], reasons: Mapping[str, str | None], measured: Collection[str]
+) -> dict[str, str]:
+    """Reasons against settings that were not measured, since no length of their family works.
+
+    Where two of a family were tried and both have left, the others would as well.
+    """
+    families: dict[str, list[Arm]] = defaultdict(list)
+    for arm in arms:
+        if arm.impossible is None:
+            families[_candidate(arm).family].append(arm)
+    found = {}
+    for family in families.values():
+        tried = [arm.id for arm in family if arm.id in measured]
+        if len(tried) > 1 and all(reasons[arm] for arm in tried):
+            for arm in family:
+                if arm.id not in measured:
+                    found[arm.id] = f"not measured, as {tried[-1]}: {reasons[tried[-1]]}"
+    return found
+
+
 def _candidate(arm: Arm) -> Candidate:
     """Plain decoding under other options drafts nothing: it is a family of its own."""
     family = arm.model_copy(update={"id": "", "draft_tokens": None, "asked": (), "limit": None})
@@ -110,6 +135,25 @@ class _Records:
             (self._ok if sample.status == "ok" else self._failed)[sample.arm].append(sample)
         self._doubts: Doubts = judge(run)
         self._probes: Probes = probes_of(run)
+
+    @property
+    def measured(self) -> Collection[str]:
+        """The arms that were launched."""
+        return {one.arm for one in self._run.launches} | {one.arm for one in self._run.samples}
+
+    def silent(self, workloads: Iterable[str]) -> frozenset[tuple[str, str]]:
+        """(arm, workload) where nothing was drafted, or nothing of it accepted."""
+        return frozenset(
+            (arm.id, workload)
+            for arm in self._run.manifest.arms
+            if arm.method != PLAIN_METHOD
+            for workload in workloads
+            if self._is_silent(arm, workload)
+        )
+
+    def _is_silent(self, arm: Arm, workload: str) -> bool:
+        samples = [sample for sample in self._ok[arm.id] if sample.workload == workload]
+        return bool(samples) and _idle(speculating_of(samples)) is not None
 
     def fault(self) -> str | None:
         """Why plain decoding tells nothing."""
@@ -154,7 +198,7 @@ class _Records:
         """Of the samples that no doubt spoils the decode rate of."""
         samples = [sample for sample in self._ok[arm.id] if sample.workload == workload]
         speculates = arm.method != PLAIN_METHOD
-        if speculates and samples and _idle(speculating_of(samples)) is not None:
+        if speculates and self._is_silent(arm, workload):
             return
         steady = {sample.key for sample in self._doubts.sound(samples, Figure.ACCEPTANCE).samples}
         for sample in self._doubts.sound(samples, Figure.RATE).samples:

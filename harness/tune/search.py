@@ -146,6 +146,9 @@ def _gain(rival: Belief, best: Belief) -> float:
 
 def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> list[str]:
     """Arms that a further round should measure for this workload; none: it is decided."""
+    untold = _untold(space, evidence, workload)
+    if untold:
+        return untold
     known = beliefs(space, evidence, workload, noise)
     measured = [arm for arm, belief in known.items() if belief.rounds]
     if not measured:
@@ -164,6 +167,25 @@ def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> li
     if rivals:
         return [best, *rivals[:RIVALS]]
     return [] if _is_decided(evidence, workload, best, known, noise) else [best]
+
+
+def _untold(space: Space, evidence: Evidence, workload: str) -> list[str]:
+    """The longest of each family that has no speed-up there, beyond which a curve says nothing; and
+    a shorter one, where none has.
+
+    Because its readings, or plain's beside them, were doubtful, because the time was over, or
+    because a longer one has left.
+    """
+    found: dict[str, None] = {}
+    for family in space.families.values():
+        told = [one for one in family if evidence.speedup(one.arm, workload) is not None]
+        longest = family[-1]
+        if longest in told or (longest.arm, workload) in space.silent:
+            continue
+        found[longest.arm] = None
+        if not told:
+            found[family[len(family) // 3].arm] = None
+    return list(found)
 
 
 def _is_decided(
@@ -207,11 +229,12 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
     if is_proven(evidence, workload, best, len(ranked), noise):
         outcome = Outcome.FASTER
     elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
-        outcome = Outcome.PLAIN
+        # Of a family without a speed-up nobody knows.
+        outcome = Outcome.UNPROVEN if _untold(space, evidence, workload) else Outcome.PLAIN
     return Pick(
         workload=workload,
         outcome=outcome,
-        arm=PLAIN if outcome is Outcome.PLAIN else best,
+        arm=best if known[best].mean > 0 and outcome is not Outcome.PLAIN else PLAIN,
         speedup=effect.ratio,
         interval=effect.interval(1 - 2 * ERROR_RATE),
         alike=tuple(arm for arm in ranked[1:] if _are_alike(known[arm], known[best])),

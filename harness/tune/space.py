@@ -23,6 +23,8 @@ class Space:
 
     candidates: tuple[Candidate, ...]
     workloads: tuple[str, ...]
+    silent: frozenset[tuple[str, str]] = frozenset()
+    """(arm, workload) that was measured, and has no readings since nothing was accepted there."""
 
     @property
     def families(self) -> Mapping[str, Sequence[Candidate]]:

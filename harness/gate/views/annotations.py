@@ -22,7 +22,7 @@ _LEVELS = {
     Decision.PASSED: "notice",
 }
 
-_TOLD = (Figure.LOSSLESS, Figure.REQUESTS)
+_TOLD = (Figure.LOSSLESS, Figure.ANSWERS, Figure.REQUESTS)
 """Figures that deserve a look where they cannot be told; the others are merely noisy."""
 
 

@@ -70,3 +70,19 @@ def test_how_a_run_of_two_builds_stands(tmp_path: Path) -> None:
     assert standing(run, make_suite({"repeats": 3})) is None
     assert not of_threshold(Need("plain", 6, 7), 0.05).reached
     assert of_threshold(None, 0.05).reached
+
+
+def test_a_trial_that_lost_rounds_is_measured_on(tmp_path: Path) -> None:
+    """Though another needs more of them, and has them."""
+
+    def lost(sample: Sample) -> Sample:
+        shaken = times(decode_rate=1.06 if sample.round % 2 else 1.0)
+        if not sample.arm.endswith("draft"):
+            return times(decode_rate=1.08 if sample.round % 2 else 1.0)(sample)
+        return changed(decode_rate=None)(sample) if sample.round > 3 else shaken(sample)
+
+    run = ab_run(tmp_path / "run", rounds=30, change=lost, noise=(0.0,))
+    need = greatest_need(run, 0.05)
+    assert need is not None
+    assert need.rounds == 3
+    assert not need.is_met

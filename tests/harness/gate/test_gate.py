@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,45 @@ def test_plain_decoding_has_no_acceptance(tmp_path: Path) -> None:
     run = ab_run(tmp_path / "run", change=changed(steps=33, accepted=None, drafted=None))
     figures = [one.figure for one in judged(run).rows if one.trial == PLAIN]
     assert figures == [Figure.DECODE_RATE, Figure.TTFT, Figure.PEAK_MEMORY]
+
+
+def test_a_prompt_that_is_never_answered_is_one_whatever_the_baseline_lost(tmp_path: Path) -> None:
+    def lose(prompt: str) -> Callable[[Sample], Sample]:
+        return lambda sample: lose_all(sample) if sample.prompt == prompt else sample
+
+    found = judged(ab_run(tmp_path / "run", change=lose("p2"), before=lose("p1"), only="draft"))
+    assert "no answer in any round to p2" in str(row(found, Figure.REQUESTS).reason)
+    assert found.decision is Decision.REGRESSED
+
+
+def test_requests_that_fail_in_more_rounds_than_by_chance_are_a_regression(tmp_path: Path) -> None:
+    def lose(sample: Sample) -> Sample:
+        # One of two prompts in each round, and not always the same.
+        return lose_all(sample) if sample.prompt == f"p{1 + sample.round % 2}" else sample
+
+    found = judged(ab_run(tmp_path / "run", change=lose, only="draft"))
+    lost = row(found, Figure.REQUESTS)
+    assert lost.decision is Decision.REGRESSED
+    assert str(lost.reason).startswith("in more rounds than by chance: 6 of 12 requests of the can")
+    assert found.decision is Decision.REGRESSED
+
+
+def test_answers_that_end_at_once_are_a_regression(tmp_path: Path) -> None:
+    def end(sample: Sample) -> Sample:
+        ended = changed(output_tokens=1, decode_rate=None, tokens=(7,))
+        return ended(sample) if sample.prompt == "p2" else sample
+
+    found = judged(ab_run(tmp_path / "run", change=end, only="none"))
+    cut = row(found, Figure.ANSWERS, PLAIN)
+    assert cut.decision is Decision.REGRESSED
+    assert str(cut.reason).startswith("fewer than 8 tokens in every round for p2")
+    assert found.decision is Decision.REGRESSED
+    # Where the baseline ends them too there is nothing to say.
+    found = judged(ab_run(tmp_path / "both", change=end, before=end, only="none"))
+    assert not [one for one in found.rows if one.figure is Figure.ANSWERS]
+
+
+def test_answers_that_are_much_shorter_are_named(tmp_path: Path) -> None:
+    found = judged(ab_run(tmp_path / "run", change=changed(output_tokens=40), only="none"))
+    assert found.decision is Decision.PASSED
+    assert str(row(found, Figure.ANSWERS, PLAIN).reason).startswith("shorter by 38%")

@@ -118,7 +118,9 @@ def test_a_lossy_setting_never_wins() -> None:
     (one,) = card.workloads
     assert one.arm == NONE.id
     assert one.outcome is Outcome.UNPROVEN
-    assert {excluded.setting for excluded in card.excluded} == {"mtp k=4", "mtp k=8"}
+    # Two of the family are enough to know of the other two.
+    assert len(card.excluded) == 4
+    assert "no setting is left to choose from" in words(card)
     assert all("not lossless" in excluded.reason for excluded in card.excluded)
 
 

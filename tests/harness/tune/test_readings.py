@@ -170,3 +170,31 @@ def test_a_round_hangs_on_nothing_but_the_rounds_before_it() -> None:
 
 def test_the_first_round_needs_no_evidence() -> None:
     assert arms_of_round(run_of([], launches=[]), 1) == (NONE.id, K4.id, K6.id)
+
+
+def test_where_two_of_a_family_have_left_the_others_would_as_well() -> None:
+    silent = changed(drafted=0, accepted=0, accepted_per_position=())
+    samples = [
+        *samples_of(NONE, 50),
+        *samples_of(K4, 50, change=silent),
+        *samples_of(K6, 50, change=silent),
+    ]
+    launches = [make_launch(arm) for arm in (NONE, K4, K6)]
+    known = read_known(run_of(samples, launches=launches))
+    assert not known.space.candidates
+    reasons = {one.arm: one.reason for one in known.left_out}
+    assert reasons[K2.id] == "not measured, as mtp-k6: drafted nothing"
+    # One alone says nothing of the others.
+    known = read_known(run_of(samples[:12], launches=launches[:2]))
+    assert [one.arm for one in known.space.candidates] == [K2.id, K6.id]
+
+
+def test_silence_on_one_workload_is_known() -> None:
+    silent = changed(drafted=0, accepted=0, accepted_per_position=())
+    samples = [
+        *samples_of(NONE, 50),
+        *samples_of(NONE, 50, workload="prose"),
+        *samples_of(K4, 90),
+        *samples_of(K4, 55, change=silent, workload="prose"),
+    ]
+    assert read_known(run_of(samples)).space.silent == {(K4.id, "prose")}

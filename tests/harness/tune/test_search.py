@@ -178,3 +178,34 @@ def test_a_faster_machine_changes_no_choice(factor: float, seed: int) -> None:
         for r in found
     ]
     assert next_step(space(), Evidence(scaled)) == next_step(space(), Evidence(found))
+
+
+def test_a_family_whose_first_round_was_doubtful_is_measured_again() -> None:
+    """Plain decoding has no reading of round 1, so that nothing stands against it there."""
+    within = space(families=("mtp", "ngram"))
+    found = [r for name in ("mtp", "ngram") for k in (3, 8) for r in readings(f"{name}-k{k}", 1)]
+    found += [*plain(2), *readings("mtp-k3", 2, 0.5, k=3), *readings("mtp-k8", 2, 0.4, k=8)]
+    assert next_step(within, Evidence(found)) == Measure(("ngram-k8", "ngram-k3"))
+    # Out of time, nobody knows that plain is best.
+    (pick,) = next_done(within, found).picks
+    assert (pick.outcome, pick.arm) == (Outcome.UNPROVEN, PLAIN)
+    known = [*found, *readings("ngram-k3", 2, 0.5, k=3), *readings("ngram-k8", 2, 0.4, k=8)]
+    (pick,) = next_done(within, known).picks
+    assert (pick.outcome, pick.arm) == (Outcome.PLAIN, PLAIN)
+
+
+def test_what_is_silent_on_a_workload_is_not_measured_for_it_again() -> None:
+    within = space(families=("mtp", "ngram"))
+    silent = frozenset((f"ngram-k{k}", "coding") for k in (3, 8))
+    within = Space(within.candidates, within.workloads, silent)
+    found = [*plain(1), *readings("mtp-k3", 1, 0.5, k=3), *readings("mtp-k8", 1, 0.4, k=8)]
+    step = next_step(within, Evidence(found))
+    assert not isinstance(step, Measure) or not any("ngram" in arm for arm in step.arms)
+
+
+def test_where_the_longest_has_left_the_next_one_is_measured() -> None:
+    """A curve says nothing of lengths beyond its end: 4 to 7 may be better than 3."""
+    within = space().without(["mtp-k8"])
+    found = [*plain(1), *launch(3, 1, 0.8, lambda k: 1.05 + 0.1 * k)]
+    step = next_step(within, Evidence(found))
+    assert step == Measure(("mtp-k7",))
