@@ -21,6 +21,7 @@ from harness.report.tables import (
     known,
     lossless_words,
 )
+from harness.suite import MOST_FOR_TUNING
 from harness.tune.card import GRID_ROUNDS, Card, Prediction, Recommendation
 from harness.tune.search import Outcome
 
@@ -130,11 +131,11 @@ def _table(workloads: Sequence[Recommendation]) -> Table:
 def _remarks(card: Card) -> tuple[str, ...]:
     lines = []
     if card.unmeasured:
-        why = (
-            "the curve through the others told enough"
-            if card.complete
-            else "the time was over before"
-        )
+        why = "the curve through the others told enough"
+        if not card.complete:
+            why = "the time was over before"
+        elif card.rounds >= MOST_FOR_TUNING:
+            why = f"{card.rounds} rounds were over before"
         count = numbers.counted(card.unmeasured, "setting was", "settings were")
         lines.append(f"{count} not measured: {why}.")
     if not card.complete and card.fault is None:

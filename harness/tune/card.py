@@ -206,7 +206,7 @@ def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done)
         return "not all kinds of settings have figures yet: more time"
     rounds = evidence.rounds(pick.arm, pick.workload)
     if rounds < LEAST_ROUNDS:
-        return f"an interval needs {LEAST_ROUNDS} rounds, and there was time for {rounds}"
+        return f"an interval needs {LEAST_ROUNDS} rounds, and it has {rounds}"
     if isinstance(step, Done):
         return f"{rounds} rounds do not prove it, and it differs too little for more of them"
     return f"{rounds} rounds do not prove it yet: more time"

@@ -26,10 +26,15 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
         raise SuiteError("--method none is plain decoding: there is nothing to choose from")
     if "methods" in found:
         return found
-    _, runners = gather(None, {**found, "methods": ("ngram",)}, ())
+    _, runners = gather(None, {k: v for k, v in found.items() if k != "draft_tokens"}, ())
     runner = next(iter(runners.values()))
     support = runner.find()
-    if runner.attached or isinstance(support, Missing):
+    if runner.attached:
+        raise SuiteError(
+            f"{runner.name} is a server that already runs, with the one setting that it was "
+            "started with: there is nothing to choose from"
+        )
+    if isinstance(support, Missing):  # Whoever launches it says so.
         return found
     # A draft model may be one of any of these kinds: which of them, its file tells.
     drafts = () if "draft_model" in found else WITH_DRAFT

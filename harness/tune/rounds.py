@@ -28,7 +28,8 @@ def first_round(plan: Plan) -> tuple[str, ...]:
     arms = plan.measured
     workloads = [prompt.workload for prompt in plan.prompts]
     step = next_step(space_of(arms, workloads), Evidence(()))
-    return (arms[0].id, *(step.arms if isinstance(step, Measure) else ()))
+    plain = next(arm.id for arm in arms if arm.is_baseline)
+    return (plain, *(step.arms if isinstance(step, Measure) else ()))
 
 
 def _tells(known: Known, evidence: Evidence) -> bool:
