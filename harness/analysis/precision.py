@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,16 +69,23 @@ def _exactnesses(run: RunData, rows: Sequence[TrialSummary], doubts: Doubts) -> 
 
 def rate_over_rounds(samples: Sequence[Sample]) -> Estimate | None:
     """The decode rates as shares of their own prompt's mean, with the interval of their mean; None
-    of nothing. So that hard prompts and easy ones are no noise."""
-    by_prompt: dict[str, list[float]] = {}
+    of nothing. So that hard prompts and easy ones are no noise.
+
+    A rate takes a part of its luck into its prompt's mean, the whole of it where it is the only
+    one: shares are stretched by what is missing of a prompt that was measured in every round.
+    """
+    by_prompt: dict[str, dict[int, float]] = {}
     for sample in samples:
         if sample.decode_rate:
-            by_prompt.setdefault(sample.prompt, []).append(sample.decode_rate)
-    means = {prompt: statistics.geometric_mean(rates) for prompt, rates in by_prompt.items()}
+            by_prompt.setdefault(sample.prompt, {})[sample.round] = math.log(sample.decode_rate)
+    count = len({number for one in by_prompt.values() for number in one})
+    told = [one for one in by_prompt.values() if len(one) > 1] or list(by_prompt.values())
     rounds: dict[int, list[float]] = {}
-    for sample in samples:
-        if sample.decode_rate:
-            rounds.setdefault(sample.round, []).append(sample.decode_rate / means[sample.prompt])
+    for one in told:
+        mean, size = statistics.fmean(one.values()), len(one)
+        stretch = math.sqrt((1 - 1 / count) / (1 - 1 / size)) if size > 1 else 1.0
+        for number, log in one.items():
+            rounds.setdefault(number, []).append(math.exp(stretch * (log - mean)))
     return geometric_mean_estimate(list(rounds.values()))
 
 

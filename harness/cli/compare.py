@@ -21,13 +21,15 @@ def compare(
     candidate: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CANDIDATE]",
+            metavar="CANDIDATE",
             help="What is held against it. Not needed for a run of bench ab, which holds both.",
         ),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Compare also what differs so much that it means little."),
+        typer.Option(
+            "--force", help="Compare even where another machine or model makes a ratio meaningless."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
     as_markdown: Annotated[
@@ -63,8 +65,7 @@ def compare(
 
             typer.echo(render_markdown(comparison), nl=False)
         else:
-            from rich.console import Console  # noqa: PLC0415
-
             from harness.compare.terminal import print_comparison  # noqa: PLC0415
+            from harness.report.text_table import console_for_text  # noqa: PLC0415
 
-            print_comparison(comparison, Console())
+            print_comparison(comparison, console_for_text())

@@ -25,7 +25,7 @@ def gate(  # noqa: PLR0917 - typer reads the options off the parameters
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="The folder of a run of bench ab, which holds both sides.",
             show_default=False,
         ),
@@ -53,7 +53,7 @@ def gate(  # noqa: PLR0917 - typer reads the options off the parameters
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Judge even where the sides differ in what makes it meaningless."
+            "--force", help="Judge even where another machine or model makes a ratio meaningless."
         ),
     ] = False,
     as_json: Annotated[

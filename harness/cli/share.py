@@ -13,7 +13,7 @@ from harness.cli.errors import FAILED, USAGE, complain, reported
 def share(
     run: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="The folder of a run.", show_default=False),
+        typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -42,6 +42,14 @@ def share(
     What names a person, a machine or a folder is left out.
 
     Exit status of --verify: 0 it is as it says, 1 it is not.
+
+    Examples:
+
+      bench share results/sweep-20260101-120000
+
+      bench share --verify share.json
+
+      bench share --verify share.json results/sweep-20260101-120000
     """
     if verify is not None:
         if out is not None or plain is not None:

@@ -47,6 +47,8 @@ class Effect:
     """Values of the candidate that something of the baseline stands against."""
     paired: bool
     """Round by round, of one run; else of two runs, whose rounds have nothing in common."""
+    worth: float | None = None
+    """So many rounds of each side would have the same error; None: `rounds`, which both have."""
 
     @property
     def lack(self) -> str | None:
@@ -143,6 +145,8 @@ def _apart(baseline: Values, candidate: Values) -> Effect | None:
         rounds=min(one.rounds, other.rounds),
         pairs=sum(prompt in shared for values in candidate.values() for prompt in values),
         paired=False,
+        # Each side adds the variance of a round over its rounds: the harmonic mean.
+        worth=2 / (1 / one.rounds + 1 / other.rounds),
     )
 
 

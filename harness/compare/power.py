@@ -44,7 +44,7 @@ def rounds_needed(effect: Effect, threshold: float, error_rate: float) -> int | 
     if effect.error is None:
         return None
     margin = -math.log1p(-threshold)
-    spread = effect.error * math.sqrt(effect.rounds)
+    spread = effect.error * math.sqrt(effect.worth or effect.rounds)
     # Of two runs, each has its own rounds: twice the degrees of freedom, at most.
     sides = 1 if effect.paired else 2
 

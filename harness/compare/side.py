@@ -47,6 +47,8 @@ class SideTrial:
     text, tokens or bursts."""
     failures: tuple[tuple[int, str], ...]
     """Round and prompt of each request that failed."""
+    unlaunched: tuple[int, ...]
+    """Rounds of launches of the arm that failed; an arm whose launch failed has no more of them."""
     failure: str | None
     """Why there is no sample; None where there is one."""
     doubts: Mapping[SampleKey, tuple[Mark, ...]]
@@ -276,6 +278,7 @@ def _trial(trial: Trial) -> SideTrial:
         max_tokens=trial.max_tokens,
         samples=ok,
         failures=tuple((sample.round, sample.prompt) for sample in trial.failed),
+        unlaunched=tuple(launch.round for launch in trial.lost),
         # Drafts that never came are a failure in a report; here they are what a comparison shows.
         failure=None if ok else failure_of(trial),
         doubts={s.key: trial.marks[s.key] for s in ok if s.key in trial.marks},

@@ -15,6 +15,10 @@ ACCEPTANCE = Column("acceptance")
 LENGTH = Column("τ")
 TTFT = Column("TTFT [95%]")
 ANSWERS = Column("same answers")
+BASELINE_RATE = Column("baseline tok/s")
+CANDIDATE_RATE = Column("candidate tok/s")
+ROUNDS = Column("rounds")
+SAMPLES = Column("samples")
 
 FORBIDDEN = "forced"
 """What stands beside a difference that nothing but --force gets past."""
@@ -48,12 +52,10 @@ def rate_table(comparison: Comparison) -> Table:
         comparison.rows,
         {
             TRIAL: lambda row: row.match.name,
-            Column("baseline tok/s"): lambda row: _rate(row.baseline),
-            Column("candidate tok/s"): lambda row: _rate(row.candidate),
+            BASELINE_RATE: lambda row: _rate(row.baseline),
+            CANDIDATE_RATE: lambda row: _rate(row.candidate),
             RATIO: _ratio,
-            Column("rounds"): lambda row: (
-                numbers.UNKNOWN if row.effect is None else str(row.effect.rounds)
-            ),
+            ROUNDS: lambda row: numbers.UNKNOWN if row.effect is None else str(row.effect.rounds),
             VERDICT: lambda row: row.verdict.value,
         },
     )
@@ -78,7 +80,7 @@ def detail_table(comparison: Comparison) -> Table:
                 if row.answers is None
                 else f"{row.answers.same} of {row.answers.compared}"
             ),
-            Column("samples"): lambda row: f"{row.baseline.samples} → {row.candidate.samples}",
+            SAMPLES: lambda row: f"{row.baseline.samples} → {row.candidate.samples}",
         },
     )
     empty = {numbers.UNKNOWN}

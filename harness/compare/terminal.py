@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from rich import box
+from collections.abc import Sequence
+
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.compare.comparison import Comparison, Verdict
 from harness.compare.tables import (
-    RATIO,
-    VERDICT,
+    ACCEPTANCE,
+    ANSWERS,
+    BASELINE_RATE,
+    CANDIDATE_RATE,
+    LENGTH,
+    ROUNDS,
+    SAMPLES,
+    TTFT,
     detail_table,
     difference_table,
     heading,
@@ -19,6 +25,19 @@ from harness.compare.tables import (
 )
 from harness.report import escape
 from harness.report.tables import Table
+from harness.report.text_table import text_table
+
+SPARED = (
+    ROUNDS,
+    CANDIDATE_RATE,
+    BASELINE_RATE,
+    SAMPLES,
+    ANSWERS,
+    LENGTH,
+    ACCEPTANCE,
+    TTFT,
+)
+"""What a narrow terminal has no room for, in this order."""
 
 STYLES = {
     Verdict.FASTER.value: "green",
@@ -32,7 +51,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     say."""
     _print(console, heading(comparison), "bold")
     _print_table(console, difference_table(comparison))
-    _print_table(console, rate_table(comparison))
+    verdicts = [STYLES.get(row.verdict.value, "") for row in comparison.rows]
+    _print_table(console, rate_table(comparison), verdicts)
     _print_table(console, detail_table(comparison))
     lines = [
         *((note, "yellow") for note in notes(comparison)),
@@ -45,22 +65,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         _print(console, f"- {line}", style)
 
 
-def _print_table(console: Console, content: Table) -> None:
+def _print_table(console: Console, content: Table, styles: Sequence[str] = ()) -> None:
     if not content.rows:
         return
-    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in content.columns:
-        whole = column in (RATIO, VERDICT)
-        table.add_column(Text(column.heading), justify=column.align, overflow="fold", no_wrap=whole)
-    for row in content.rows:
-        table.add_row(
-            *(
-                Text(escape.clean(cell), style=STYLES.get(cell, "") if column == VERDICT else "")
-                for column, cell in zip(content.columns, row, strict=True)
-            )
-        )
     console.print()
-    console.print(table)
+    console.print(text_table(content, console.width, SPARED, styles))
 
 
 def _print(console: Console, text: str, style: str) -> None:

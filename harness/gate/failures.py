@@ -69,12 +69,18 @@ def requests_row(match: Match, error_rate: float) -> Row | None:
     answered = {sample.prompt for sample in after.samples}
     never = {prompt for _, prompt in after.failures} - answered
     lost = sorted({sample.prompt for sample in before.samples} & never)
-    if not lost and after.failed <= before.failed:
+    unlaunched = len(after.unlaunched) > len(before.unlaunched)
+    if not lost and not unlaunched and after.failed <= before.failed:
         return None
     counts = (
         f"{_of(after)} of the candidate failed, {before.failed} of {_requests(before)} of the "
         "baseline"
     )
+    if unlaunched:
+        counts += (
+            f"; {counted(len(after.unlaunched), 'launch', 'launches')} of the candidate failed, "
+            f"{len(before.unlaunched)} of the baseline, so that rounds are missing"
+        )
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         reason = f"no answer in any round to {', '.join(lost[:3])}{more}; {counts}"
@@ -131,7 +137,10 @@ def _chance(before: SideTrial, after: SideTrial) -> float:
     (Fisher's exact test, on one side)."""
     from scipy import stats  # noqa: PLC0415
 
-    failed = [{number for number, _ in trial.failures} for trial in (before, after)]
+    failed = [
+        {number for number, _ in trial.failures} | set(trial.unlaunched)
+        for trial in (before, after)
+    ]
     rounds = [
         len(lost | {sample.round for sample in trial.samples})
         for lost, trial in zip(failed, (before, after), strict=True)

@@ -93,6 +93,14 @@ def _why(one: Compared, judged: Judgement) -> str | None:
     both_sides = (one.match.baseline, one.match.candidate)
     if any(trial.made_of(measure.figure).doubtful for trial in both_sides):
         return "most of its samples are doubtful, so that none could be left out"
+    if one.figure is Figure.DECODE_RATE:
+        planned = {sample.prompt for trial in both_sides for sample in trial.samples}
+        compared_ = {prompt for found in one.baseline.values() for prompt in found}
+        if len(compared_) < len(planned):
+            return (
+                f"made of {len(compared_)} of {len(planned)} prompts: the others have no sound "
+                "rate on both sides"
+            )
     return None
 
 

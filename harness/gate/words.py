@@ -38,10 +38,10 @@ def change(row: Row) -> str:
     """'-15.2% [-17.4%, -13.0%]'; the dash where nothing is known."""
     if row.ratio is None:
         return numbers.UNKNOWN
-    text = f"{row.ratio - 1:+.1%}"
+    text = signed(row.ratio)
     if row.interval is None:
         return text
-    return f"{text} [{row.interval.low - 1:+.1%}, {row.interval.high - 1:+.1%}]"
+    return f"{text} [{signed(row.interval.low)}, {signed(row.interval.high)}]"
 
 
 def value(figure: Figure, amount: float | None) -> str:
@@ -128,14 +128,27 @@ def improvements(gate: Gate) -> str | None:
 
 
 def power(gate: Gate) -> str:
-    """What the whole gate could have seen, and what it takes to see enough."""
+    """What the whole gate could have seen, and what it takes to see enough: in one line."""
+    more = command(gate)
+    return sight(gate) if more is None else f"{sight(gate)} To measure more: {more}"
+
+
+def command(gate: Gate) -> str | None:
+    """What measures enough, where more rounds would do."""
+    if gate.smallest is None:
+        return gate.command
+    return gate.command if gate.rounds is not None and gate.rounds > _had(gate) else None
+
+
+def sight(gate: Gate) -> str:
+    """What the whole gate could have seen, and how many rounds see enough."""
     rates = [row for row in gate.rows if row.required]
-    had = min((row.rounds for row in rates if row.rounds is not None), default=0)
-    limit, more = percent(gate.threshold), f"To measure more: {gate.command}"
+    had = _had(gate)
+    limit = percent(gate.threshold)
     if gate.smallest is None:
         return (
-            "Which loss it could have seen it cannot say: a decode rate has fewer than "
-            f"{LEAST_ROUNDS} rounds on both sides. {more}"
+            "It cannot say which loss it could have seen: a decode rate has fewer than "
+            f"{LEAST_ROUNDS} rounds on both sides."
         )
     where = "any trial" if all(row.ratio is not None for row in rates) else "any other trial"
     text = (
@@ -149,7 +162,7 @@ def power(gate: Gate) -> str:
             "quieten the machine, or raise the threshold."
         )
     if gate.rounds > had:
-        return f"{text} A threshold of {limit} takes {gate.rounds}. {more}"
+        return f"{text} A threshold of {limit} takes {gate.rounds}."
     if gate.decision is Decision.INCONCLUSIVE:
         return f"{text} That is enough for a threshold of {limit}: what is lost lies too near it."
     return f"{text} A threshold of {limit} takes {gate.rounds}, so there were enough."
@@ -204,5 +217,18 @@ def table(rows: Sequence[Row]) -> Table:
     )
 
 
+def _had(gate: Gate) -> int:
+    """Rounds of the decode rate that has the fewest."""
+    return min(
+        (row.rounds for row in gate.rows if row.required and row.rounds is not None), default=0
+    )
+
+
 def _briefly(row: Row) -> str:
-    return "" if row.ratio is None else f"{row.ratio - 1:+.1%}"
+    return "" if row.ratio is None else signed(row.ratio)
+
+
+def signed(ratio: float) -> str:
+    """'-15.2%'; nothing is '0.0%', whichever side of it it was rounded from."""
+    text = f"{ratio - 1:+.1%}"
+    return "0.0%" if text in {"+0.0%", "-0.0%"} else text

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 
 from pydantic import TypeAdapter
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from harness.gate.views.text import LOG_WIDTH
-from harness.gate.words import percent
+from harness.gate.words import percent, signed
 from harness.report import numbers
-from harness.report.escape import clean
+from harness.report.tables import Column, Table
+from harness.report.text_table import console_for_text, text_table
 from harness.selftest.nights import Nights
 from harness.selftest.outcome import MOST_FALSE_ALARMS, SelfTest, TrialNoise
 
@@ -36,25 +34,27 @@ def render_json(found: SelfTest) -> str:
 
 def show(found: SelfTest, console: Console | None = None) -> None:
     """Print whether it passed, the nights, and the noise of each trial."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal and console.width < LOG_WIDTH:
-            console = Console(width=LOG_WIDTH)
+    console = console or console_for_text()
     style = "bold green" if found.passed else "bold red"
     console.print(Text(_headline(found), style=style))
     console.print(Text(f"This run itself: {found.decision}."))
     console.print(Text(_nights(found.nights, found.threshold)))
     if not found.trials:
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("trial", overflow="fold")
-    for heading in ("rounds", "noise of a round", "change", "seen from"):
-        table.add_column(heading, justify="right")
-    table.add_column(f"rounds needed for {percent(found.threshold)}", justify="right")
-    for trial in found.trials:
-        table.add_row(*(Text(clean(cell)) for cell in _cells(trial)))
+    rounds, noise, change = Column("rounds"), Column("noise of a round"), Column("change")
+    content = Table(
+        (
+            Column("trial", "left"),
+            rounds,
+            noise,
+            change,
+            Column("seen from"),
+            Column(f"rounds needed for {percent(found.threshold)}"),
+        ),
+        tuple(map(_cells, found.trials)),
+    )
     console.print()
-    console.print(table)
+    console.print(text_table(content, console.width, (rounds, change, noise)))
 
 
 def _headline(found: SelfTest) -> str:
@@ -75,14 +75,14 @@ def _nights(nights: Nights, threshold: float) -> str:
 
 
 def _cells(trial: TrialNoise) -> tuple[str, ...]:
-    change = f"{trial.ratio - 1:+.1%}"
+    change = signed(trial.ratio)
     if trial.interval is not None:
-        change += f" [{trial.interval.low - 1:+.1%}, {trial.interval.high - 1:+.1%}]"
+        change += f" [{signed(trial.interval.low)}, {signed(trial.interval.high)}]"
     return (
         trial.trial,
         str(trial.rounds),
         numbers.UNKNOWN if trial.noise is None else f"{trial.noise:.1%}",
         change,
-        numbers.UNKNOWN if trial.smallest is None else percent(trial.smallest),
+        numbers.UNKNOWN if trial.smallest is None else numbers.percent(trial.smallest),
         numbers.UNKNOWN if trial.rounds_needed is None else str(trial.rounds_needed),
     )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.gate import words
 from harness.gate.decide import Decision
 from harness.gate.verdict import Gate, Row, worst_first
 from harness.report import escape
+from harness.report.tables import Table
+from harness.report.text_table import console_for_text, text_table
 
-LOG_WIDTH = 130
-"""Characters of a line where there is no terminal: a log is scrolled, not wrapped."""
+SPARED = (words.ROUNDS, words.SEEN, words.CANDIDATE, words.BASELINE)
+"""What a narrow terminal has no room for, in this order."""
 
 _STYLES = {
     Decision.REGRESSED: "bold red",
@@ -26,10 +26,7 @@ _STYLES = {
 
 def show(gate: Gate, console: Console | None = None) -> None:
     """Print it: the verdict, what has to be known first, a table for each trial, the power."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal and console.width < LOG_WIDTH:
-            console = Console(width=LOG_WIDTH)
+    console = console or console_for_text()
     _line(console, words.headline(gate), _STYLES[gate.decision])
     better = words.improvements(gate)
     if better is not None:
@@ -40,32 +37,26 @@ def show(gate: Gate, console: Console | None = None) -> None:
     rows = worst_first(gate.rows)
     for trial in dict.fromkeys(row.trial for row in rows):
         console.print()
-        console.print(_table(trial, [row for row in gate.rows if row.trial == trial]))
+        _line(console, trial, "bold")
+        _print_rows(console, [row for row in gate.rows if row.trial == trial])
     reasons = words.reasons(rows)
     if reasons:
         console.print()
     for reason in reasons:
         _line(console, f"- {reason}")
     console.print()
-    _line(console, words.power(gate))
+    _line(console, words.sight(gate))
+    command = words.command(gate)
+    if command is not None:
+        # A line of its own, however long: it is there to be pasted.
+        console.print(_text(f"To measure more: {command}"), soft_wrap=True)
 
 
-def _table(trial: str, rows: Sequence[Row]) -> RichTable:
+def _print_rows(console: Console, rows: Sequence[Row]) -> None:
     content = words.table(rows).without([words.TRIAL])
-    table = RichTable(
-        title=_text(trial, "bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for column in content.columns:
-        table.add_column(Text(column.heading), justify=column.align, overflow="fold")
-    for row, cells in zip(rows, content.rows, strict=True):
-        bad = row.decision is Decision.REGRESSED
-        table.add_row(*map(_text, cells), style="red" if bad else "")
-    return table
+    safe = Table(content.columns, tuple(tuple(map(_harmless, cells)) for cells in content.rows))
+    styles = ["red" if row.decision is Decision.REGRESSED else "" for row in rows]
+    console.print(text_table(safe, console.width, SPARED, styles))
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

@@ -113,3 +113,22 @@ def test_how_much_prompts_differ_says_nothing_of_how_exact_rates_are(
     # Noise of 10% at most, and an interval as Student's t widens it for three values.
     if found.interval is not None:
         assert found.interval.high / found.interval.low < 2
+
+
+def test_prompts_that_few_rounds_have_make_no_rate_exact() -> None:
+    """What is left out as doubtful leaves rounds that lack prompts, of one arm or of another."""
+    rates = [100.0, 95.0, 105.0, 97.0, 103.0, 100.0]
+    whole = make_samples(PLAIN, [rate for rate in rates for _ in "abcd"], prompts="abcd")
+    # Each prompt in two rounds of six; and each in one alone.
+    pairs = [s for s in whole if s.round % 3 == "abcd".index(s.prompt) % 3]
+    alone = [s for s in whole if s.round == 1 + "abcd".index(s.prompt)]
+    full, thinned = rate_over_rounds(whole), rate_over_rounds(pairs)
+    assert full is not None
+    assert full.interval is not None
+    assert thinned is not None
+    assert thinned.interval is not None
+    assert thinned.interval.high / thinned.interval.low > full.interval.high / full.interval.low
+    nothing = rate_over_rounds(alone)
+    assert nothing is not None
+    assert nothing.interval is None
+    assert nothing.count == 4

@@ -51,7 +51,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_a_slower_candidate_is_regressed_and_named_in_the_reports() -> None:
     slower = ["--baseline-arg", "step-ms=4", "--candidate-arg", "step-ms=14"]
-    status, out, err = bench("ab", *BOTH, *slower, "--repeats", "4", "--out", "run")
+    status, out, err = bench("ab", *BOTH, *slower, "--repeats", "8", "--out", "run")
     assert status == 1, err
     assert out.startswith("REGRESSED")
     assert "same build" not in err

@@ -184,3 +184,18 @@ def test_an_interval_is_finite_whatever_the_noise(far: float) -> None:
     interval = found.interval(1 - 1e-5)
     assert interval is not None
     assert 0 < interval.low <= found.ratio <= interval.high < math.inf
+
+
+def test_many_rounds_of_one_side_do_not_stand_for_those_of_the_other() -> None:
+    """Rounds are needed of both: those of a long baseline hide half of the noise."""
+
+    def needed(before: int, after: int) -> float:
+        found = []
+        for seed in range(30):
+            rng = random.Random(seed)
+            both = effect(drawn(rng, before), drawn(rng, after), paired=False)
+            assert both is not None
+            found.append(rounds_needed(both, 0.05, 0.01) or 0)
+        return sum(found) / len(found)
+
+    assert needed(9, 300) == pytest.approx(needed(60, 60), rel=0.2)

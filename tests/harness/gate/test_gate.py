@@ -21,6 +21,7 @@ from tests.harness.gate.runs import (
     ab_run,
     arms_of,
     changed,
+    launches_of,
     samples_of,
     single_run,
     times,
@@ -351,3 +352,29 @@ def test_answers_that_are_much_shorter_are_named(tmp_path: Path) -> None:
     found = judged(ab_run(tmp_path / "run", change=changed(output_tokens=40), only="none"))
     assert found.decision is Decision.PASSED
     assert str(row(found, Figure.ANSWERS, PLAIN).reason).startswith("shorter by 38%")
+
+
+def test_a_candidate_that_no_longer_starts_is_named(tmp_path: Path) -> None:
+    """It was measured in three rounds, and broke in the fourth."""
+    arms = (*arms_of("baseline", prefix="baseline-"), *arms_of("candidate", prefix="candidate-"))
+    samples = [
+        sample
+        for sample in samples_of(arms, rounds=6, noise=(0.0,))
+        if sample.arm != "candidate-draft" or sample.round < 4
+    ]
+    broken = make_launch(arms[3], 4, status="failed", reason="it did not start: exit 1")
+    launches = [*launches_of(samples, arms), broken]
+    found = judged(write(tmp_path / "run", make_run(arms, samples, launches=launches)))
+    named = row(found, Figure.REQUESTS)
+    assert named.decision is Decision.INCONCLUSIVE
+    assert "1 launch of the candidate failed, 0 of the baseline" in str(named.reason)
+
+
+def test_prompts_without_a_rate_are_counted(tmp_path: Path) -> None:
+    def at_once(sample: Sample) -> Sample:
+        return changed(decode_rate=None)(sample) if sample.prompt == "p2" else sample
+
+    found = judged(ab_run(tmp_path / "run", change=at_once, only="none"))
+    reason = row(found, Figure.DECODE_RATE, PLAIN).reason
+    assert str(reason).startswith("made of 1 of 2 prompts")
+    assert row(found, Figure.DECODE_RATE).reason is None
