@@ -40,6 +40,8 @@ class Known:
     left_out: tuple[LeftOut, ...]
     fault: str | None
     """Why nothing can be held against plain decoding; None where something can."""
+    plain_lost: bool
+    """It no longer starts: no further round can tell anything."""
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -74,6 +76,7 @@ def read_known(run: RunData) -> Known:
         ),
         left_out=tuple(LeftOut(arm, reason) for arm, reason in reasons.items() if reason),
         fault=records.fault(),
+        plain_lost=records.is_plain_lost(),
     )
 
 
@@ -156,16 +159,21 @@ class _Records:
         return bool(samples) and _idle(speculating_of(samples)) is not None
 
     def fault(self) -> str | None:
-        """Why plain decoding tells nothing."""
-        launches = self._launches[self._plain.id]
+        """Why plain decoding tells nothing; None also where nobody has asked it yet."""
         if self._plain.impossible is not None:
             return self._plain.impossible
-        if launches and launches[-1].status == "failed":
-            return f"plain decoding: {launches[-1].reason}"
-        if self._run.samples and not any(s.decode_rate for s in self._ok[self._plain.id]):
-            failed = self._failed[self._plain.id]
-            return f"plain decoding: {failed[0].reason if failed else 'no decode rate'}"
-        return None
+        ok, failed = self._ok[self._plain.id], self._failed[self._plain.id]
+        if any(sample.decode_rate for sample in ok):
+            return None
+        if self.is_plain_lost():
+            return f"plain decoding: {self._launches[self._plain.id][-1].reason}"
+        if failed:
+            return f"plain decoding: {failed[0].reason}"
+        return "plain decoding has no decode rate" if ok else None
+
+    def is_plain_lost(self) -> bool:
+        launches = self._launches[self._plain.id]
+        return bool(launches) and launches[-1].status == "failed"
 
     def reason_against(self, arm: Arm) -> str | None:
         """Why an arm cannot be recommended; None: nothing speaks against it so far."""

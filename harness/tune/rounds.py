@@ -17,7 +17,7 @@ def arms_of_round(run: RunData, number: int) -> tuple[str, ...]:
     """
     known = read_known(before(run, number))
     evidence = known.evidence
-    if known.fault is not None or (number > 1 and not _tells(known, evidence)):
+    if known.fault is not None or known.plain_lost or (number > 1 and not _tells(known, evidence)):
         return ()
     step = next_step(known.space, evidence)
     return (known.plain.id, *step.arms) if isinstance(step, Measure) else ()

@@ -198,3 +198,23 @@ def test_silence_on_one_workload_is_known() -> None:
         *samples_of(K4, 55, change=silent, workload="prose"),
     ]
     assert read_known(run_of(samples)).space.silent == {(K4.id, "prose")}
+
+
+def test_plain_that_was_not_asked_yet_is_no_fault() -> None:
+    known = read_known(run_of(samples_of(K4, 90), launches=[make_launch(K4)]))
+    assert known.fault is None
+    assert known.evidence.speedup(K4.id, "coding") is None
+
+
+def test_plain_that_no_longer_starts_ends_the_tuning_and_what_is_known_stays() -> None:
+    samples = [
+        s for arm, rate in ((NONE, 50), (K4, 60), (K6, 90)) for s in samples_of(arm, rate, 1)
+    ]
+    launches = [make_launch(arm) for arm in (NONE, K4, K6)]
+    assert arms_of_round(run_of(samples, launches=launches), 3)
+    lost = make_launch(NONE, 2, status="failed", reason="out of memory")
+    run = run_of(samples, launches=[*launches, lost])
+    known = read_known(run)
+    assert (known.fault, known.plain_lost) == (None, True)
+    assert known.evidence.speedup(K6.id, "coding") is not None
+    assert arms_of_round(run, 3) == ()
