@@ -32,12 +32,17 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
     if as_json:
         print(json.render(report))
         return failed
+    print_summary(report, Console())
+    name_reports(written)
+    return failed
+
+
+def name_reports(written: Written) -> None:
+    """Print where the reports lie."""
     console = Console()
-    print_summary(report, console)
     console.print()
     console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
     console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
-    return failed
 
 
 def write_run_reports(run: RunData, folder: Path) -> tuple[Report, Written]:
