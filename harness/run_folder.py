@@ -233,7 +233,11 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError:
+        if not path.exists():
+            raise RunFolderError(f"there is no folder {path}") from None
         raise RunFolderError(f"{path} holds no run: there is no {MANIFEST} in it") from None
+    except NotADirectoryError:
+        raise RunFolderError(f"{path} is a file: give the folder of a run") from None
     except UnicodeDecodeError as error:
         raise RunFolderError(f"cannot read {file}: {error}") from None
     except OSError as error:
@@ -242,9 +246,15 @@ def _read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
+        if fault["loc"] == ("schema_version",) and isinstance(fault["input"], int):
+            raise RunFolderError(
+                f"{file} has schema version {fault['input']}, and this decodebench reads "
+                f"{SCHEMA_VERSION}: use the one that wrote it"
+            ) from None
+        place = ".".join(map(str, fault["loc"]))
+        place = f"{place}: " if place else ""
         raise RunFolderError(
-            f"{file} is no manifest of schema version {SCHEMA_VERSION}: {place}: {fault['msg']}"
+            f"{file} is no manifest of schema version {SCHEMA_VERSION}: {place}{fault['msg']}"
         ) from None
 
 

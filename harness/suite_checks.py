@@ -77,8 +77,8 @@ def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> Non
             )
     if suite.max_rounds is not None and not suite.has_goal:
         raise SuiteError(
-            f"{place('max_rounds')} ends a sweep that goes on until it is precise, and no "
-            "precision is asked for; how many rounds there are without one says repeats"
+            f"{place('max_rounds')} ends a sweep that goes on until it is precise: give "
+            "precision too, or for a fixed number of rounds repeats"
         )
     if suite.max_rounds is not None and suite.max_rounds < suite.least_rounds:
         raise SuiteError(

@@ -89,7 +89,9 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            # None where it was closed before the start.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except OSError as error:
         # Whatever is still in the buffer cannot be written either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

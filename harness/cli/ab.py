@@ -25,21 +25,26 @@ def ab(  # noqa: PLR0917 - typer reads the options off the parameters
     candidate_runner: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND[=PROGRAM]", help="What is judged. Default: too.", rich_help_panel=WHO
+            metavar="KIND[=PROGRAM]",
+            help="What is judged, named in the same way. Default: llama.cpp, as it is found.",
+            rich_help_panel=WHO,
         ),
     ] = None,
     baseline_arg: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="An option for the baseline alone, by the runner's own name.",
+            help="An option of the baseline alone, by the runner's own name: threads=8. Give it "
+            "several times for several.",
             rich_help_panel=WHO,
         ),
     ] = None,
     candidate_arg: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="And for the candidate alone.", rich_help_panel=WHO
+            metavar="NAME=VALUE",
+            help="An option of the candidate alone.",
+            rich_help_panel=WHO,
         ),
     ] = None,
     model: options.Model = None,
@@ -54,8 +59,8 @@ def ab(  # noqa: PLR0917 - typer reads the options off the parameters
         int | None,
         typer.Option(
             metavar="N",
-            help="So many rounds, whatever is measured. Default: 6, and on until a loss of twice "
-            "the threshold would be found.",
+            help="Exactly N rounds; with --max-rounds, at least N. Default: 6, and on until a loss "
+            "of twice the threshold would be found.",
             rich_help_panel=options.HOW,
         ),
     ] = None,
@@ -63,7 +68,7 @@ def ab(  # noqa: PLR0917 - typer reads the options off the parameters
         int | None,
         typer.Option(
             metavar="N",
-            help="Rounds after which it ends though they are too few. Default: 40.",
+            help="It ends after N rounds even if they are too few to tell. Default: 40.",
             rich_help_panel=options.HOW,
         ),
     ] = None,

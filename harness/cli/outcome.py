@@ -43,13 +43,19 @@ def show_outcome(folder: Path, *, as_json: bool = False) -> bool:
         print_summary(report, console)
     else:
         print_card(report, report.tuning, console)
-    console.print()
-    console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
-    console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
+    name_reports(written)
     if report.tuning is not None and report.tuning.card.workloads:
         again = f"To measure it again beside plain: bench sweep {folder / TUNED}"
         console.print(Text(clean(again)), soft_wrap=True)
     return failed
+
+
+def name_reports(written: Written) -> None:
+    """Print where the reports lie."""
+    console = Console()
+    console.print()
+    console.print(Text(clean(f"Report: {written.html}")), soft_wrap=True)
+    console.print(Text(clean(f"        {written.markdown}")), soft_wrap=True)
 
 
 def write_run_reports(run: RunData, folder: Path) -> tuple[Report, Written]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.ab import SideOptions, ab_flags, are_the_same, is_ab, side_args
 from harness.cli.errors import FAILED, complain
-from harness.cli.outcome import write_run_reports
+from harness.cli.outcome import name_reports, write_run_reports
 from harness.cli.run_sweep import run_sweep
 from harness.cli.verdict import tell
 from harness.gate.decide import THRESHOLD
@@ -70,8 +70,6 @@ def run_selftest(
     """
 
     def show(run: RunData, folder: Path) -> int:
-        if not are_the_same(run.manifest.suite):
-            raise SuiteError(f"{folder} is a run of two builds: its verdict tells bench gate")
         found = self_test(folder, _threshold(run), run.manifest.suite.seed)
         if json:
             print(view.render_json(found))
@@ -79,7 +77,11 @@ def run_selftest(
             view.show(found)
         return 0 if found.passed else FAILED
 
-    if resume is None:
+    if resume is not None:
+        suite = read_run(resume).manifest.suite
+        if is_ab(suite) and not are_the_same(suite):
+            raise SuiteError(f"{resume} is a run of two builds: go on with bench ab --resume")
+    else:
         flags = {"name": "selftest", **flags}
         both = ("--runner", "--runner")
         flags = ab_flags(build, build, flags, threshold=THRESHOLD, of_sides=both)
@@ -106,8 +108,11 @@ def _run(
 
     def reported(folder: Path) -> int:
         run = read_run(folder)
-        write_run_reports(run, folder)
-        return show(run, folder)
+        _, written = write_run_reports(run, folder)
+        status = show(run, folder)
+        if not json:
+            name_reports(written)
+        return status
 
     return run_sweep(
         None,

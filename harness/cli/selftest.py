@@ -57,6 +57,12 @@ def selftest(  # noqa: PLR0917 - typer reads the options off the parameters
     threshold takes here, and how often the gate would have cried wolf: the
     rounds are judged under up to 2,000 other labellings too. Exit status 1
     where more than 1% of them, or the run itself, were called regressed.
+
+    Examples:
+
+      bench selftest
+
+      bench selftest --model qwen.gguf --runner-arg threads=7 --repeats 20
     """
     flags = options.given(
         {

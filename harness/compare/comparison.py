@@ -54,6 +54,8 @@ class Figures:
     """Samples that the decode rate leaves out because they are doubtful."""
     doubtful: bool
     """More than half are, so that the decode rate is made of doubtful ones too."""
+    doubt: str | None
+    """The reason of most of them."""
     decode_rate: float | None
     """Median, tokens per second."""
     ttft_s: float | None
@@ -195,6 +197,7 @@ def _figures(trial: SideTrial) -> Figures:
         failed=trial.failed,
         left_out=0 if rates.doubtful else len(rates.spoiled),
         doubtful=rates.doubtful,
+        doubt=trial.commonest_doubt(Figure.RATE),
         decode_rate=median([s.decode_rate for s in rates.samples if s.decode_rate is not None]),
         ttft_s=median([s.ttft_s for s in trial.sound(Figure.TTFT) if s.ttft_s is not None]),
         speculating=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -69,6 +69,13 @@ class SideTrial:
         """The samples that a figure is made of."""
         return self.made_of(figure).samples
 
+    def commonest_doubt(self, figure: Figure) -> str | None:
+        """What spoils the figure of most of its samples, in words; None where nothing does."""
+        counts = Counter(
+            mark.words for marks in self.doubts.values() for mark in marks if figure in mark.spoils
+        )
+        return max(counts, key=lambda words: counts[words], default=None)
+
     @cached_property
     def _sounds(self) -> dict[Figure, Sound]:
         """What was asked for: each figure is made once, of very many samples perhaps."""
@@ -109,12 +116,7 @@ def read_sides(baseline: str, candidate: str | None) -> tuple[Side, Side]:
     run = read_all_but_samples(folder)
     if candidate is None:
         if name is not None or not _holds_both(run.manifest):
-            known = ", ".join(dict.fromkeys(arm.runner for arm in run.manifest.arms))
-            raise CompareError(
-                f"{baseline} alone holds no two sides: name a second run, or two sets of arms of "
-                f"one as in {folder}:NAME {folder}:OTHER. A run with runners named {BASELINE} and "
-                f"{CANDIDATE} can stand alone; this one has: {known}"
-            )
+            raise CompareError(_lone(baseline, folder, run.manifest))
         name, other_name = BASELINE, CANDIDATE
         baseline, candidate = f"{folder}:{BASELINE}", f"{folder}:{CANDIDATE}"
     assert candidate is not None
@@ -123,8 +125,8 @@ def read_sides(baseline: str, candidate: str | None) -> tuple[Side, Side]:
     wanted = _named(folder, run.manifest, name), _named(other, second.manifest, other_name)
     if same and wanted[0] & wanted[1]:
         raise CompareError(
-            f"{baseline} and {candidate} have the setting {min(wanted[0] & wanted[1])} in common: "
-            "a setting stands on one side alone"
+            f"{baseline} and {candidate} have the setting {min(wanted[0] & wanted[1])} in common, "
+            "which cannot be held against itself"
         )
     if same:
         whole = against = _read(baseline, folder, run)
@@ -165,6 +167,17 @@ def _parts(text: str) -> tuple[Path, str | None]:
     if path.is_file():
         raise CompareError(f"{text} is a file: give the folder of a run")
     raise CompareError(f"there is no folder {text}")
+
+
+def _lone(side: str, folder: Path, manifest: Manifest) -> str:
+    """What to say of one side that has nothing to stand against."""
+    if _holds_both(manifest):
+        return f"{side} is one side: give {folder} for both of them, or name the other side too"
+    known = ", ".join(dict.fromkeys(arm.id for arm in manifest.arms))
+    return (
+        f"{side} is no run of bench ab, which would hold both sides: name a second run, or two "
+        f"settings of this one, as {folder}:NAME against {folder}:OTHER, of {known}"
+    )
 
 
 def _size(folder: Path) -> int:

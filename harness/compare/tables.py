@@ -105,10 +105,11 @@ def _words(row: Row) -> Iterator[str]:
         if side.failed:
             yield f"{numbers.counted(side.failed, 'request')} of the {name} failed"
         if side.doubtful:
-            yield f"most samples of the {name} are doubtful, so that none is left out"
+            most = f"most samples of the {name} are doubtful ({side.doubt})"
+            yield f"{most}, so that none is left out"
         elif side.left_out:
             samples = f"{side.left_out} of {numbers.counted(side.samples, 'sample')}"
-            yield f"{samples} of the {name} are doubtful and left out of tok/s"
+            yield f"{samples} of the {name} are doubtful and left out of tok/s: {side.doubt}"
 
 
 def _rate(side: Figures) -> str:

@@ -91,8 +91,10 @@ def _why(one: Compared, judged: Judgement) -> str | None:
         return why_inconclusive(one.found)
     measure = FIGURES[one.figure]
     both_sides = (one.match.baseline, one.match.candidate)
-    if any(trial.made_of(measure.figure).doubtful for trial in both_sides):
-        return "most of its samples are doubtful, so that none could be left out"
+    for trial in both_sides:
+        if trial.made_of(measure.figure).doubtful:
+            doubt = trial.commonest_doubt(measure.figure)
+            return f"most of its samples are doubtful ({doubt}), so that none could be left out"
     if one.figure is Figure.DECODE_RATE:
         planned = {sample.prompt for trial in both_sides for sample in trial.samples}
         compared_ = {prompt for found in one.baseline.values() for prompt in found}

@@ -66,10 +66,10 @@ def _headline(found: SelfTest) -> str:
 
 
 def _nights(nights: Nights, threshold: float) -> str:
-    which = "all" if nights.is_all else "drawn"
+    which = "every way" if nights.is_all else "ways drawn at random"
     return (
-        f"{numbers.counted(nights.count, 'night')} ({which} ways of labelling these rounds), at a "
-        f"threshold of {percent(threshold)}: {nights.regressed} regressed, "
+        f"{numbers.counted(nights.count, 'night')} made of these rounds by swapping labels "
+        f"({which}), at a threshold of {percent(threshold)}: {nights.regressed} regressed, "
         f"{nights.inconclusive} inconclusive; {nights.faster} called faster."
     )
 

@@ -54,8 +54,9 @@ def test_a_slower_candidate_is_regressed_and_named_in_the_reports() -> None:
     status, out, err = bench("ab", *BOTH, *slower, "--repeats", "8", "--out", "run")
     assert status == 1, err
     assert out.startswith("REGRESSED")
+    assert "Report: run/report.html" in out
     assert "same build" not in err
-    assert read_run(Path("run")).planned == len(read_run(Path("run")).samples) == 4 * 2 * 2
+    assert read_run(Path("run")).planned == len(read_run(Path("run")).samples) == 8 * 2 * 2
     page = Path("run/report.md").read_text()
     assert "baseline · plain" in page
     assert "candidate · plain" in page
@@ -151,7 +152,7 @@ def test_the_plan_alone() -> None:
         (["--threshold", "120%"], "--threshold: '120%' is no share above 0% and below 100%"),
         (["--repeats", "9", "--max-rounds", "3"], "--max-rounds: 3 rounds are fewer than the 9"),
         (["--draft-tokens", "3"], "--draft-tokens goes with methods, and none is named"),
-        (["--resume", "nowhere"], "nowhere holds no run"),
+        (["--resume", "nowhere"], "there is no folder nowhere"),
         (["--resume", "run", "--out", "there"], "leave them and --out away"),
     ],
 )
@@ -191,7 +192,7 @@ def test_a_build_against_itself() -> None:
     status, out, err = bench("selftest", *what, "--repeats", "5", "--out", "run")
     assert status == 0, out + err
     assert out.startswith("Self-test passed: false alarms in 0% of nights, at most 1% are promised")
-    assert "32 nights (all ways of labelling these rounds), at a threshold of 60%" in out
+    assert "32 nights made of these rounds by swapping labels (every way), at a" in out
     status, out, _ = bench("selftest", "--resume", "run", "--json")
     found = json.loads(out)
     assert (status, found["passed"], found["nights"]["count"]) == (0, True, 32)

@@ -75,11 +75,11 @@ def test_a_threshold_of_nonsense_is_refused(tmp_path: Path, threshold: str) -> N
         (["--candidate", "one"], "give --baseline and --candidate, or a RUN"),
         (["one", "--baseline", "one"], "give a RUN that holds both sides, or --baseline and"),
         (["none"], "there is no folder none"),
-        (["one"], "one alone holds no two sides"),
+        (["one"], "one is no run of bench ab"),
         (["empty"], "holds no run"),
         (["--baseline", "one", "--candidate", "one:tgi"], "no runner, setting or method 'tgi'"),
         (["--baseline", "one", "--candidate", "one"], "in common"),
-        (["--baseline", "one", "--candidate", "newer"], "newer/manifest.json is no manifest"),
+        (["--baseline", "one", "--candidate", "newer"], "newer/manifest.json has schema version 9"),
         (["--baseline", "one", "--candidate", "elsewhere"], "Another Processor"),
     ],
 )

@@ -93,7 +93,7 @@ def test_several_plain_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "holds no run"),
+        (["nowhere"], "there is no folder nowhere"),
         ([], "name the folder of a run"),
         (["--verify", "nowhere.json"], "cannot read nowhere.json"),
         (["--verify", "x.json", "--out", "y.json"], "goes with no option"),

@@ -37,7 +37,8 @@ def test_a_quiet_machine_passes(tmp_path: Path) -> None:
     assert found.trials[0].rounds_needed == 3
     text = shown(found)
     assert text.startswith("Self-test passed: false alarms in 0% of nights")
-    assert "64 nights (all ways of labelling these rounds), at a threshold of 5%: 0 regr" in text
+    assert "64 nights made of these rounds by swapping labels (every way)" in text
+    assert "at a threshold of 5%: 0 regressed, 0 inconclusive" in text
 
 
 def test_a_loud_machine_is_not_sure_but_raises_no_alarm(tmp_path: Path) -> None:
