@@ -219,7 +219,7 @@ def test_without_methods_all_that_can_work_are_chosen_from() -> None:
         (["--method", "none"], "nothing to choose from"),
         (["--method", "mpt"], "mtp"),
         (["--runner", "mock,llama.cpp", "--method", "mtp"], "one runner"),
-        (["--resume", "nowhere"], "holds no run"),
+        (["--resume", "nowhere"], "nowhere"),
     ],
 )
 def test_wrong_input_is_one_clear_message(arguments: list[str], words: str) -> None:
