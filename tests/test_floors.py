@@ -1,4 +1,4 @@
-"""The packages of harness stand on each other floor by floor, and none on itself by way of others."""
+"""The packages of harness stand on each other floor by floor, and none on itself by way of them."""
 
 from __future__ import annotations
 
