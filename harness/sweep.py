@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from harness.differences import forks_to_probe
-from harness.goal import Standing, standing
+from harness.goal import Standing
 from harness.measure import Place, ServerLostError, measure
 from harness.plan import Batch, Plan
 from harness.probing import Prober
 from harness.records import Launch, Sample, Session
 from harness.run_folder import RunFolder
 from harness.spent import Spent
+from harness.standing import standing
 from runners.base.contract import (
     Message,
     Request,

@@ -26,6 +26,10 @@ FIGURES = {
 LEAST_ERROR = 1e-9
 """What rounds that are all alike leave of an error is the rounding of their logarithms."""
 
+ONE_SIDED = 3
+"""Doubtful samples of the candidate that deserve a word, where the baseline has not half as many:
+a slowness of its own making must not leave the figures by that door unseen."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -96,6 +100,13 @@ def _why(one: Compared, judged: Judgement) -> str | None:
             doubt = trial.commonest_doubt(measure.figure)
             return f"most of its samples are doubtful ({doubt}), so that none could be left out"
     if one.figure is Figure.DECODE_RATE:
+        before, after = (_left_out(trial, measure) for trial in both_sides)
+        if after >= ONE_SIDED and after > 2 * before:
+            doubt = both_sides[1].commonest_doubt(measure.figure)
+            return (
+                f"{after} doubtful samples of the candidate are left out ({doubt}), {before} of "
+                "the baseline: see that the candidate does not cause it"
+            )
         planned = {sample.prompt for trial in both_sides for sample in trial.samples}
         compared_ = {prompt for found in one.baseline.values() for prompt in found}
         if len(compared_) < len(planned):

@@ -148,7 +148,7 @@ def sight(gate: Gate) -> str:
     if gate.smallest is None:
         return (
             "It cannot say which loss it could have seen: a decode rate has fewer than "
-            f"{LEAST_ROUNDS} rounds on both sides."
+            f"{LEAST_ROUNDS} rounds on both sides that can be held against each other."
         )
     where = "any trial" if all(row.ratio is not None for row in rates) else "any other trial"
     text = (

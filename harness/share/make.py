@@ -42,9 +42,7 @@ def make_share(folder: Path, plain: str | None = None) -> Share:
     """
     run = read_run(folder)
     reference = _reference(run.manifest, plain)
-    arms = [
-        arm for arm in run.manifest.arms if arm.baseline == reference.id and arm.synthetic is None
-    ]
+    arms = [arm for arm in run.arms if arm.baseline == reference.id and arm.synthetic is None]
     if not any(s.status == "ok" and s.arm in {arm.id for arm in arms} for s in run.samples):
         raise ShareError(f"{folder} has nothing to share: no request has been answered")
     private = Private(here(), _naming(run))

@@ -47,7 +47,6 @@ class Private:
         for text in texts:
             found |= {*HOME.findall(text), *HOST.findall(text)}
         # A machine goes by its whole name and by the first part of it; numbers are no names.
-        # A machine goes by its whole name and by the first part of it; numbers are no names.
         words = {word.strip() for name in found if name for word in (name, name.split(".")[0])}
         hidden = sorted(
             (w for w in words if w and w.lower() not in IMPERSONAL and not _is_number(w)),

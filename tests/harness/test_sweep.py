@@ -244,7 +244,7 @@ def exactness(monkeypatch: pytest.MonkeyPatch, half_widths: Sequence[float | Non
     """What the least exact figure is found at, each time when it is asked for."""
     left = iter(half_widths)
     monkeypatch.setattr(
-        "harness.goal.least_exact",
+        "harness.standing.least_exact",
         lambda *_, **__: Exactness("mtp k=2", "coding", next(left)),
     )
 
@@ -321,7 +321,7 @@ async def test_an_arm_that_breaks_is_not_waited_for(
     def found(*_: object, without: Collection[str]) -> None:
         asked.append(set(without))
 
-    monkeypatch.setattr("harness.goal.least_exact", found)
+    monkeypatch.setattr("harness.standing.least_exact", found)
     arms = [{"method": "mtp", "args": {"fault": ["none", "refuse-speculation"]}}]
     plan, recorder = plan_of(methods=[], arm=arms, precision=0.02), Recorder()
     with new_folder(plan, tmp_path / "run") as folder:

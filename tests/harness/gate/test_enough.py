@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.gate.enough import Need, greatest_need
-from harness.goal import goal_of, of_threshold, standing
+from harness.goal import goal_of
 from harness.records import Sample
 from harness.run_folder import read_run
+from harness.standing import of_threshold, standing
 from harness.suite import make_suite
 from tests.harness.gate.runs import LOUD, QUIET, ab_run, changed, single_run, times
 

@@ -378,3 +378,15 @@ def test_prompts_without_a_rate_are_counted(tmp_path: Path) -> None:
     reason = row(found, Figure.DECODE_RATE, PLAIN).reason
     assert str(reason).startswith("made of 1 of 2 prompts")
     assert row(found, Figure.DECODE_RATE).reason is None
+
+
+def test_doubts_that_only_the_candidate_has_are_named(tmp_path: Path) -> None:
+    def starve(sample: Sample) -> Sample:
+        slow = changed(machine_cpu_s=100.0, machine_idle_s=0.0, decode_rate=25.0)
+        return slow(sample) if sample.round % 2 else sample
+
+    found = judged(ab_run(tmp_path / "run", change=starve, only="draft"))
+    reason = str(row(found, Figure.DECODE_RATE).reason)
+    assert reason.startswith("6 doubtful samples of the candidate are left out (other programs")
+    found = judged(ab_run(tmp_path / "both", change=starve, before=starve, only="draft"))
+    assert row(found, Figure.DECODE_RATE).reason is None
