@@ -28,6 +28,8 @@ def sound(
     samples: Sequence[Sample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
 ) -> Sound:
     """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
+    if not marks:
+        return Sound(tuple(samples), (), doubtful=False)
     kept: list[Sample] = []
     spoiled: list[Sample] = []
     for sample in samples:
