@@ -44,7 +44,10 @@ def _repeating_tail(
 ) -> tuple[int, int] | None:
     """(period, length) of the repeating tail with the shortest period, if it is long enough."""
     size = len(sequence)
-    for period in range(1, min(longest_period, size // REPEATS) + 1):
+    longest = min(longest_period, size // REPEATS)
+    if sequence[-1:] and sequence[-1] not in sequence[-1 - longest : -1]:
+        return None
+    for period in range(1, longest + 1):
         if sequence[-1 - period] != sequence[-1]:
             continue
         length = period

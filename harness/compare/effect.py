@@ -94,10 +94,11 @@ def effect(baseline: Values, candidate: Values, *, paired: bool) -> Effect | Non
         for number, one in baseline.items()
         if (other := candidate.get(number)) is not None
     }
-    means = _mean_logarithms(ratios)
+    logs = _logarithms(ratios)
+    means = _means(logs)
     if not means:
         return None
-    found = _trimmed(_rounds(ratios, means), _shares(ratios, means))
+    found = _trimmed(_rounds(logs, means), _shares(ratios, means))
     return Effect(
         ratio=math.exp(found.value),
         error=None if found.variance is None else math.sqrt(found.variance),
@@ -121,15 +122,17 @@ def quantile(probability: float, freedom: float) -> float:
 
 
 def _apart(baseline: Values, candidate: Values) -> Effect | None:
-    before, after = _mean_logarithms(baseline), _mean_logarithms(candidate)
+    logs, other_logs = _logarithms(baseline), _logarithms(candidate)
+    before, after = _means(logs), _means(other_logs)
     shared = before.keys() & after.keys()
     if not shared:
         return None
     one = _trimmed(
-        _rounds(baseline, {prompt: before[prompt] for prompt in shared}), _shares(baseline, shared)
+        _rounds(logs, {prompt: before[prompt] for prompt in shared}), _shares(baseline, shared)
     )
     other = _trimmed(
-        _rounds(candidate, {prompt: after[prompt] for prompt in shared}), _shares(candidate, shared)
+        _rounds(other_logs, {prompt: after[prompt] for prompt in shared}),
+        _shares(candidate, shared),
     )
     error, freedom = None, 0.0
     if one.variance is not None and other.variance is not None:
@@ -150,24 +153,31 @@ def _apart(baseline: Values, candidate: Values) -> Effect | None:
     )
 
 
-def _mean_logarithms(values: Values) -> dict[str, float]:
-    """Prompt -> mean of the logarithms of its values over all rounds."""
+def _logarithms(values: Values) -> Values:
+    return {
+        number: {prompt: math.log(value) for prompt, value in one.items()}
+        for number, one in values.items()
+    }
+
+
+def _means(logs: Values) -> dict[str, float]:
+    """Prompt -> mean of its logarithms over all rounds."""
     found: dict[str, list[float]] = {}
-    for one in values.values():
-        for prompt, value in one.items():
-            found.setdefault(prompt, []).append(math.log(value))
-    return {prompt: fmean(logs) for prompt, logs in found.items()}
+    for one in logs.values():
+        for prompt, log in one.items():
+            found.setdefault(prompt, []).append(log)
+    return {prompt: fmean(of) for prompt, of in found.items()}
 
 
-def _rounds(values: Values, means: Mapping[str, float]) -> list[float]:
+def _rounds(logs: Values, means: Mapping[str, float]) -> list[float]:
     """The mean logarithm of each round over the prompts of `means`, as if each round had them all:
     a round that lacks a hard prompt is not a fast one."""
     middle = fmean(means.values())
     found = []
-    for one in values.values():
-        logs = [math.log(value) - means[p] for p, value in one.items() if p in means]
-        if logs:
-            found.append(middle + fmean(logs))
+    for one in logs.values():
+        apart = [log - means[prompt] for prompt, log in one.items() if prompt in means]
+        if apart:
+            found.append(middle + fmean(apart))
     return found
 
 
