@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.analysis.held_types import by_name, kv_bytes, weights_share
 from harness.models.facts import ModelFacts
-from harness.records import Arm, Manifest, RunnerInfo
+from harness.records import Arm, Manifest, RunnerInfo, Sample
 from harness.run_folder import RunData
 from harness.theory.ceiling import Reads, decode_ceiling, verified_active_bytes
 from runners.base.contract import OptionValue
@@ -35,6 +36,16 @@ class Measured:
     """Mean tokens in the context while decoding: the prompt and half of the answer."""
     acceptance_length: float | None
     drafted_per_step: float | None
+
+
+def mean_depth(samples: Iterable[Sample]) -> float | None:
+    """Tokens in the context while decoding, on average: the prompt and half of the answer."""
+    depths = [
+        sample.prompt_tokens + sample.output_tokens / 2
+        for sample in samples
+        if sample.prompt_tokens is not None and sample.output_tokens is not None
+    ]
+    return sum(depths) / len(depths) if depths else None
 
 
 def trial_ceiling(run: RunData, arm: Arm, measured: Measured) -> Ceiling:

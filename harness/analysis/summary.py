@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.analysis.ceilings import Ceiling, Measured, trial_ceiling
+from harness.analysis.ceilings import Ceiling, Measured, mean_depth, trial_ceiling
 from harness.analysis.doubt import cached, loop
 from harness.analysis.doubt.judge import MARKS, Doubts, judge
 from harness.analysis.doubt.mark import Figure
@@ -113,7 +113,7 @@ def _summarise_trial(run: RunData, probes: Probes, trial: Trial) -> TrialSummary
     doubts = {mark.name: counts[mark] for mark in MARKS if counts[mark]}
     timed, waited = trial.sound(Figure.RATE), trial.sound(Figure.TTFT).samples
     speculating = _speculating(arm, trial.sound(Figure.ACCEPTANCE).samples)
-    measured = Measured(_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
+    measured = Measured(mean_depth(ok), speculating.acceptance_length, speculating.drafted_per_step)
     decode_rate = median_estimate(
         [s.decode_rate for s in timed.samples if s.decode_rate is not None]
     )
@@ -198,15 +198,6 @@ def _tokens_per_burst(samples: Sequence[Sample]) -> float | None:
     later = sum(len(s.bursts) - 1 for s in samples if s.bursts)
     tokens = sum(sum(count for _, count in s.bursts[1:]) for s in samples)
     return tokens / later if later else None
-
-
-def _depth(samples: Sequence[Sample]) -> float | None:
-    depths = [
-        s.prompt_tokens + s.output_tokens / 2
-        for s in samples
-        if s.prompt_tokens is not None and s.output_tokens is not None
-    ]
-    return sum(depths) / len(depths) if depths else None
 
 
 def _prefill_rates(samples: Iterable[Sample]) -> list[float]:

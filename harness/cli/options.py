@@ -30,6 +30,32 @@ DraftModel = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+LlamaServer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="A llama-server binary of your own, or its name on PATH. "
+        "Default: the embedded server.",
+        rich_help_panel=WHAT,
+    ),
+]
+Mlx = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PYTHON",
+        help="The Python of an environment that has mlx-lm, or an mtplx, for --runner mlx.",
+        rich_help_panel=WHAT,
+    ),
+]
+Vllm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="vLLM: a `vllm` on PATH or at a path, the Python of an environment that has it, "
+        "or a whole command in quotes.",
+        rich_help_panel=WHAT,
+    ),
+]
 MethodBesidePlain = Annotated[
     list[str] | None,
     typer.Option(

@@ -29,32 +29,9 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=options.WHAT,
         ),
     ] = None,
-    llama_server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="A llama-server binary of your own, or its name on PATH. "
-            "Default: the embedded server.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    mlx: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PYTHON",
-            help="The Python of an environment that has mlx-lm, or an mtplx, for --runner mlx.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    vllm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="vLLM: a `vllm` on PATH or at a path, the Python of an environment that has it, "
-            "or a whole command in quotes.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
+    llama_server: options.LlamaServer = None,
+    mlx: options.Mlx = None,
+    vllm: options.Vllm = None,
     ollama: Annotated[
         str | None,
         typer.Option(

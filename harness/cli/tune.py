@@ -19,32 +19,9 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=options.WHAT,
         ),
     ] = None,
-    llama_server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="A llama-server binary of your own, or its name on PATH. "
-            "Default: the embedded server.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    mlx: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PYTHON",
-            help="For --runner mlx: the Python of an environment that has mlx-lm.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    vllm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="For --runner vllm: a `vllm`, the Python of an environment that has it, or a "
-            "whole command in quotes.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
+    llama_server: options.LlamaServer = None,
+    mlx: options.Mlx = None,
+    vllm: options.Vllm = None,
     model: options.Model = None,
     draft_model: options.DraftModel = None,
     method: Annotated[

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.ceilings import mean_depth
 from harness.analysis.doubt.judge import Doubts, judge
 from harness.analysis.doubt.mark import Figure
 from harness.analysis.settings import series_name
@@ -101,7 +102,7 @@ def groups_of(run: RunData) -> Found:
     groups = tuple(
         Group(
             plain=row,
-            depth=_depth(samples[place]),
+            depth=mean_depth(samples[place]),
             families=_families(run, of_plain[place], samples, doubts),
         )
         for row in rows
@@ -216,12 +217,3 @@ def _drafts(samples: Iterable[Sample], longest: int) -> list[Drafts]:
         drafted = float(longest) if own.drafted_per_step is None else own.drafted_per_step
         found.append(Drafts(sample.prompt, accepted, min(drafted, longest) * steps))
     return found
-
-
-def _depth(samples: Iterable[Sample]) -> float | None:
-    depths = [
-        sample.prompt_tokens + sample.output_tokens / 2
-        for sample in samples
-        if sample.prompt_tokens is not None and sample.output_tokens is not None
-    ]
-    return sum(depths) / len(depths) if depths else None
