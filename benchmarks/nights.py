@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.ab import LEAST_ROUNDS
-from harness.compare.effect import Values, effect
+from harness.analysis.effect import Values, effect
 from harness.gate.decide import (
     THRESHOLD,
     Decision,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.analysis.doubt.mark import Figure
+from harness.analysis.effect import Effect, effect
+from harness.analysis.power import rounds_needed
 from harness.analysis.speculating import Speculating, speculating_of
 from harness.analysis.statistics import CONFIDENCE, Estimate, Interval, median
-from harness.compare.effect import Effect, effect
 from harness.compare.matching import Match, Matching, check, check_measured, match
 from harness.compare.measures import Measure, both
-from harness.compare.power import rounds_needed
 from harness.compare.side import Side, SideTrial
 from harness.records import Sample
 from harness.report.numbers import listed

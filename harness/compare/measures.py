@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from harness.analysis.doubt.mark import Figure
-from harness.compare.effect import Values
+from harness.analysis.effect import Values
 from harness.compare.matching import Match
 from harness.compare.side import SideTrial
 from harness.records import Sample

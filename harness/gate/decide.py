@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.analysis.effect import Effect, Values, effect
+from harness.analysis.power import rounds_needed, smallest_change
 from harness.analysis.statistics import Interval
-from harness.compare.effect import Effect, Values, effect
-from harness.compare.power import rounds_needed, smallest_change
 
 THRESHOLD = 0.05
 """The loss that is put up with, as a share of the baseline, where nothing else is said."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.compare.effect import effect
+from harness.analysis.effect import effect
 from harness.compare.errors import CompareError
 from harness.compare.matching import match
 from harness.compare.measures import Measure, both

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.compare.effect import Effect, Values, effect
+from harness.analysis.effect import Effect, Values, effect
 from harness.compare.matching import Match
 from harness.compare.measures import Measure, both
 from harness.compare.side import SideTrial

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.analysis.power import MOST_ROUNDS, POWER
 from harness.analysis.statistics import LEAST_ROUNDS
 from harness.compare.matching import Difference
-from harness.compare.power import MOST_ROUNDS, POWER
 from harness.gate.decide import Change, Decision
 from harness.gate.verdict import Figure, Gate, Row
 from harness.report import numbers

@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.compare.effect import Values, effect
+from harness.analysis.effect import Values, effect
 from harness.gate.decide import Change, Decision, decide, overall, share
 
 MOST_NIGHTS = 2_000

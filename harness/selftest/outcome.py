@@ -7,8 +7,8 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.analysis.effect import Values, effect
 from harness.analysis.statistics import Interval
-from harness.compare.effect import Values, effect
 from harness.compare.matching import match
 from harness.compare.measures import Measure, both
 from harness.compare.side import read_sides

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.compare.effect import Effect, Values, effect
+from harness.analysis.effect import Effect, Values, effect
 
 PLAIN = ""
 """Stands for plain decoding where an arm is named."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.compare.effect import Effect, Values, effect
+from harness.analysis.effect import Effect, Values, effect
 from harness.gate.decide import (
     ERROR_RATE,
     THRESHOLD,

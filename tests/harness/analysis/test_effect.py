@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.compare.effect import Values, effect
-from harness.compare.power import rounds_needed, smallest_change
+from harness.analysis.effect import Values, effect
+from harness.analysis.power import rounds_needed, smallest_change
 
 FEW = settings(max_examples=40, deadline=None)
 RATES = st.floats(1, 100)

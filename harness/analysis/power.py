@@ -10,8 +10,8 @@ from __future__ import annotations
 import bisect
 import math
 
+from harness.analysis.effect import Effect, kept, quantile
 from harness.analysis.statistics import LEAST_ROUNDS
-from harness.compare.effect import Effect, kept, quantile
 
 POWER = 0.95
 """How often a change as large as the one that is named would be called so."""
