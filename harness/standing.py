@@ -28,7 +28,7 @@ def standing(folder: Path, suite: Suite, broken: Collection[str] = ()) -> Standi
         return None
     run = read_run(folder)
     doubts = judge(run)
-    found = least_exact(run, summarise(run), doubts, without=broken)
+    found = least_exact(run, summarise(run, doubts), doubts, without=broken)
     return of_precision(found, suite.precision)
 
 

@@ -109,6 +109,22 @@ def effect(baseline: Values, candidate: Values, *, paired: bool) -> Effect | Non
     )
 
 
+def mean_logarithms(values: Values) -> dict[str, float]:
+    """Prompt -> mean of the logarithms of its values over all rounds."""
+    return _means(_logarithms(values))
+
+
+def round_logarithms(baseline: Values, candidate: Values) -> list[float]:
+    """Logarithm of each round's ratio: its mean over the prompts that both sides have there."""
+    found = []
+    for number in sorted(baseline.keys() & candidate.keys()):
+        before, after = baseline[number], candidate[number]
+        logs = [math.log(after[prompt] / before[prompt]) for prompt in before if prompt in after]
+        if logs:
+            found.append(fmean(logs))
+    return found
+
+
 def kept(rounds: int) -> int:
     """Rounds that a trimmed mean is made of."""
     return rounds - 2 * int(TRIMMED * rounds)

@@ -13,7 +13,7 @@ from harness.cli.run_sweep import run_sweep
 from harness.cli.verdict import tell
 from harness.gate.decide import THRESHOLD
 from harness.gate.gate import gate
-from harness.run_folder import RunData, read_run
+from harness.run_folder import RunData, read_all_but_samples, read_run
 from harness.selftest import view
 from harness.selftest.outcome import self_test
 from harness.suite import SuiteError
@@ -78,7 +78,7 @@ def run_selftest(
         return 0 if found.passed else FAILED
 
     if resume is not None:
-        suite = read_run(resume).manifest.suite
+        suite = read_all_but_samples(resume).manifest.suite
         if is_ab(suite) and not are_the_same(suite):
             raise SuiteError(f"{resume} is a run of two builds: go on with bench ab --resume")
     else:
@@ -103,7 +103,7 @@ def _run(
     show: Callable[[RunData, Path], int],
     command: str,
 ) -> int:
-    if resume is not None and not is_ab(read_run(resume).manifest.suite):
+    if resume is not None and not is_ab(read_all_but_samples(resume).manifest.suite):
         raise SuiteError(f"{resume} is no run of bench {command}: go on with bench sweep --resume")
 
     def reported(folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.run_sweep import run_sweep
-from harness.run_folder import read_run
+from harness.run_folder import read_all_but_samples
 from harness.suite import SuiteError
 from harness.tune.defaults import tune_flags
 
@@ -28,7 +28,7 @@ def run_tune(
     """
     if resume is None:
         flags = tune_flags(flags, runner_args)
-    elif read_run(resume).manifest.suite.budget is None:
+    elif read_all_but_samples(resume).manifest.suite.budget is None:
         raise SuiteError(f"{resume} is no run of bench tune: go on with bench sweep --resume")
     return run_sweep(
         None, flags, runner_args, out=out, resume=resume, dry=dry, json=json, command="tune"

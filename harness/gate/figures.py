@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.analysis.effect import Effect, Values, effect
+from harness.analysis.effect import Effect, Values, effect, mean_logarithms
 from harness.compare.matching import Match
 from harness.compare.measures import Measure, both
 from harness.compare.side import SideTrial
@@ -120,20 +120,12 @@ def _why(one: Compared, judged: Judgement) -> str | None:
 def _levels(before: Values, after: Values) -> tuple[float | None, float | None]:
     """Of each side the geometric mean over the prompts of both, each prompt by its own: a median of
     hard prompts and easy ones would tell another change than the ratio does."""
-    sides = [_logarithms(values) for values in (before, after)]
+    sides = [mean_logarithms(values) for values in (before, after)]
     shared = sides[0].keys() & sides[1].keys()
     one, other = (
-        math.exp(fmean(fmean(logs[p]) for p in shared or logs)) if logs else None for logs in sides
+        math.exp(fmean(means[p] for p in shared or means)) if means else None for means in sides
     )
     return one, other
-
-
-def _logarithms(values: Values) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for one in values.values():
-        for prompt, value in one.items():
-            found.setdefault(prompt, []).append(math.log(value))
-    return found
 
 
 def _left_out(trial: SideTrial, measure: Measure) -> int:

@@ -92,9 +92,9 @@ class Found:
 
 def groups_of(run: RunData) -> Found:
     """Every workload of every plain arm, in the order of the manifest."""
-    rows = summarise(run)
-    samples = by_place(run.samples)
     doubts = judge(run)
+    rows = summarise(run, doubts)
+    samples = by_place(run.samples)
     of_plain: dict[Place, list[TrialSummary]] = defaultdict(list)
     for row in rows:
         if row.arm.method != PLAIN:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import fits_cache, used_bandwidth
-from harness.analysis.doubt.judge import judge
+from harness.analysis.doubt.judge import Doubts, judge
 from harness.analysis.lossless import NEAR_TIE
 from harness.analysis.precision import least_exact
 from harness.analysis.side_by_side import (
@@ -171,7 +171,8 @@ SYNTHETIC = (
 
 def build_report(run: RunData) -> Report:
     """Analyse a run and put what came of it into words."""
-    rows = summarise(run)
+    doubts = judge(run)
+    rows = summarise(run, doubts)
     contests = find_winners(run, rows)
     groups = side_by_side(run, rows)
     costs = step_costs(run, rows)
@@ -191,7 +192,7 @@ def build_report(run: RunData) -> Report:
         table=main_table(rows),
         remarks=(
             *_missing(run),
-            *_exactness(run, rows),
+            *_exactness(run, rows, doubts),
             *_as_served(run),
             *_remarks(rows),
             *_bandwidths(run, rows),
@@ -231,12 +232,12 @@ def _missing(run: RunData) -> tuple[str, ...]:
     return (f"{measured} of {least}{planned} planned requests were sent.",)
 
 
-def _exactness(run: RunData, rows: Sequence[TrialSummary]) -> tuple[str, ...]:
+def _exactness(run: RunData, rows: Sequence[TrialSummary], doubts: Doubts) -> tuple[str, ...]:
     """Whether a sweep that went on until it was precise became so."""
     wanted = run.manifest.suite.precision
     if wanted is None:
         return ()
-    found = of_precision(least_exact(run, rows, judge(run)), wanted)
+    found = of_precision(least_exact(run, rows, doubts), wanted)
     rounds = numbers.counted(rounds_begun(run), "round")
     if found.reached:
         return (f"As precise as was asked for after {rounds}: {found.words}.",)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.analysis.effect import Values, effect
+from harness.analysis.effect import Values, effect, round_logarithms
 from harness.analysis.statistics import Interval
 from harness.compare.matching import match
 from harness.compare.measures import Measure, both
@@ -87,7 +86,7 @@ def _noise(
     over = effect(baseline, candidate, paired=True)
     if over is None:
         return None
-    ratios = _round_ratios(baseline, candidate)
+    ratios = round_logarithms(baseline, candidate)
     could_see = sight(over, threshold, error_rate)
     return TrialNoise(
         trial=name,
@@ -98,14 +97,3 @@ def _noise(
         smallest=could_see.smallest,
         rounds_needed=could_see.rounds,
     )
-
-
-def _round_ratios(baseline: Values, candidate: Values) -> list[float]:
-    """Logarithm of each round's ratio: the mean over the prompts that both sides have there."""
-    found = []
-    for number in sorted(baseline.keys() & candidate.keys()):
-        before, after = baseline[number], candidate[number]
-        logs = [math.log(after[prompt] / before[prompt]) for prompt in before if prompt in after]
-        if logs:
-            found.append(statistics.fmean(logs))
-    return found

@@ -116,10 +116,10 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
     evidence = known.evidence
     names = setting_names(run.manifest.arms)
     step = next_step(known.space, evidence)
-    done = next_step(known.space, evidence, out_of_time=True)
+    complete = isinstance(step, Done)
+    done = step if complete else next_step(known.space, evidence, out_of_time=True)
     assert isinstance(done, Done)
     picks = () if known.fault is not None or not run.samples else done.picks
-    complete = isinstance(step, Done)
     own = {(row.arm.id, row.workload): row for row in rows}
     one = shared(known.space, evidence, picks) if picks else None
     arm = known.plain.id if one is None or one.arm == PLAIN else one.arm

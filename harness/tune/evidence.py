@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-from harness.analysis.effect import Effect, Values, effect
+from harness.analysis.effect import Effect, Values, effect, round_logarithms
 
 PLAIN = ""
 """Stands for plain decoding where an arm is named."""
@@ -56,13 +54,7 @@ class Evidence:
 
     def logarithms(self, arm: str, workload: str) -> list[float]:
         """Of its speed-up, the mean of each round."""
-        plain, own = self._values(PLAIN, workload), self._values(arm, workload)
-        found = []
-        for number in own.keys() & plain.keys():
-            shared = own[number].keys() & plain[number].keys()
-            if shared:
-                found.append(fmean(math.log(own[number][p] / plain[number][p]) for p in shared))
-        return found
+        return round_logarithms(self._values(PLAIN, workload), self._values(arm, workload))
 
     def length(self, arm: str, workload: str) -> float | None:
         """τ: tokens a step; None where steps are not told."""
