@@ -129,6 +129,10 @@ class Launch(Record):
     warmup_s: float = 0.0
 
 
+SampleKey = tuple[int, str, str, str, int]
+"""(round, arm, workload, prompt, max_tokens)"""
+
+
 class Sample(Record):
     """One request, as measured."""
 
@@ -206,7 +210,7 @@ class Sample(Record):
     """Of the hottest GPU, at the end of the request."""
 
     @property
-    def key(self) -> tuple[int, str, str, str, int]:
+    def key(self) -> SampleKey:
         """What makes the sample unique in a run: resuming measures each key once."""
         return (self.round, self.arm, self.workload, self.prompt, self.max_tokens)
 

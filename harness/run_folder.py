@@ -74,7 +74,12 @@ class RunData:
 
     @property
     def planned(self) -> int:
-        """Requests of all rounds that were begun, or are to be in any case.
+        """Requests of all rounds that were begun, or are to be in any case."""
+        begun = max((sample.round for sample in self.samples), default=0)
+        return self.planned_by(len(self.samples), begun)
+
+    def planned_by(self, measured: int, begun: int) -> int:
+        """`planned` of a run with so many samples, of so many rounds.
 
         Whether a run that goes on until it is good enough is at its end, is told by its last
         session, which was not interrupted; else there is a round more to come. Of a tuning nobody
@@ -83,11 +88,10 @@ class RunData:
         suite = self.manifest.suite
         finished = bool(self.sessions) and not self.sessions[-1].interrupted
         if suite.budget is not None:
-            return len(self.samples) if finished else len(self.samples) + 1
-        begun = max((sample.round for sample in self.samples), default=0)
+            return measured if finished else measured + 1
         a_round = self.manifest.planned // suite.least_rounds
         rounds = max(suite.least_rounds, begun)
-        if not finished and rounds < suite.most_rounds and len(self.samples) >= rounds * a_round:
+        if not finished and rounds < suite.most_rounds and measured >= rounds * a_round:
             rounds += 1
         return rounds * a_round
 

@@ -47,19 +47,6 @@ class SampleStream:
             raise RunFolderError(f"cannot read {self._file}: {error.strerror}") from None
 
 
-def forget_answer(sample: Sample) -> None:
-    """Take text and tokens out of a sample that nothing else holds yet.
-
-    In place, although records are frozen, since a copy would take as long as reading the line. The
-    names of the fields that the line had go too: they are half of a sample's memory.
-    """
-    sample.__dict__.update(text=None, tokens=None)
-    object.__setattr__(sample, "__pydantic_fields_set__", _NO_FIELDS)
-
-
-_NO_FIELDS: set[str] = set()
-
-
 def _parse(file: Path, number: int, line: bytes) -> tuple[Sample, int]:
     rest, bursts = _without_bursts(line)
     try:

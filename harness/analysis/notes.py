@@ -10,32 +10,38 @@ from harness.analysis.doubt.judge import MARKS
 from harness.analysis.doubt.mark import Figure
 from harness.analysis.lossless import Verdict
 from harness.analysis.trial import NOT_MEASURED, Trial, TrialSummary
-from harness.records import Launch, Sample
+from harness.measured import Measured
+from harness.records import Arm, Launch, Sample
 from runners.base.speculation import parts_of
 
 LEAST_SPREAD = 0.005
 """Share of a rate below which nobody needs to know between what it lies."""
 
 
-def failure_of(trial: Trial) -> str | None:
-    """Why a trial has no figures; None for one that has."""
-    ok, method = trial.ok, trial.arm.method
-    if trial.arm.impossible is not None:
-        return trial.arm.impossible
+def failure_of(
+    arm: Arm, samples: Sequence[Measured], launches: Sequence[Launch], *, drafts_elsewhere: bool
+) -> str | None:
+    """Why a trial has no figures; None for one that has.
+
+    `launches`: those of the arm; `drafts_elsewhere`: as of a `Trial`.
+    """
+    if arm.impossible is not None:
+        return arm.impossible
+    ok = [sample for sample in samples if sample.status == "ok"]
     if ok:
         # A lookup may find nothing in one kind of text; drafts made by a model are always there.
-        looks_up = all(part.startswith("ngram") for part in parts_of(method))
-        silent = not (trial.drafts_elsewhere and looks_up)
-        asked = trial.arm.draft_tokens is not None
-        if asked and silent and all(sample.drafted == 0 for sample in ok):
-            found = f"asked for {method}, drafted nothing in {_requests(len(ok))}"
-            remarks = [launch.remark for launch in trial.launches if launch.remark is not None]
+        looks_up = all(part.startswith("ngram") for part in parts_of(arm.method))
+        silent = not (drafts_elsewhere and looks_up)
+        if arm.draft_tokens is not None and silent and all(s.drafted == 0 for s in ok):
+            found = f"asked for {arm.method}, drafted nothing in {_requests(len(ok))}"
+            remarks = [launch.remark for launch in launches if launch.remark is not None]
             return f"{found}; {_most_frequent(remarks)}" if remarks else found
         return None
-    if trial.failed:
-        return _reasons(trial.failed)
+    if samples:
+        return _reasons(samples)
+    lost = [launch for launch in launches if launch.status == "failed"]
     # A launch's reason is a whole sentence: 'it did not start: …', 'the warm-up request failed: …'.
-    return _reasons(trial.lost) if trial.lost else NOT_MEASURED
+    return _reasons(lost) if lost else NOT_MEASURED
 
 
 def notes_of(row: TrialSummary, trial: Trial) -> tuple[str, ...]:
@@ -151,7 +157,7 @@ def _doubts_of_the_runner(trial: Trial) -> list[str]:
     return notes
 
 
-def _reasons(records: Sequence[Sample] | Sequence[Launch]) -> str:
+def _reasons(records: Sequence[Measured] | Sequence[Launch]) -> str:
     """The most frequent reason, and how many others there are."""
     return _most_frequent([record.reason or "no reason given" for record in records])
 

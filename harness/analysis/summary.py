@@ -87,7 +87,9 @@ def _summarise_trial(run: RunData, probes: Probes, trial: Trial) -> TrialSummary
         max_tokens=trial.max_tokens,
         ok=len(ok),
         failed=len(trial.failed),
-        failure=failure_of(trial),
+        failure=failure_of(
+            arm, trial.samples, trial.launches, drafts_elsewhere=trial.drafts_elsewhere
+        ),
         decode_rate=None,
         decode_bounds=None,
         speedup=None,

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ceilings import Ceiling
-from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.analysis.doubt.mark import Figure, Mark
 from harness.analysis.doubt.sound import Sound, sound
 from harness.analysis.lossless import Lossless
 from harness.analysis.speculating import Speculating
 from harness.analysis.statistics import Estimate, Interval
-from harness.records import Arm, Launch, Sample
+from harness.records import Arm, Launch, Sample, SampleKey
 
 NOT_MEASURED = "not measured"
 """The failure of a trial that an interrupted run never came to."""
@@ -117,11 +117,11 @@ class Trial:
     def lost(self) -> list[Launch]:
         return [launch for launch in self.launches if launch.status == "failed"]
 
-    def sound(self, figure: Figure) -> Sound:
+    def sound(self, figure: Figure) -> Sound[Sample]:
         """The samples that a figure is made of."""
         return sound(self.ok, self.marks, figure)
 
-    def sound_plain(self, figure: Figure) -> Sound:
+    def sound_plain(self, figure: Figure) -> Sound[Sample]:
         """Plain's samples that a figure is held against."""
         return sound([s for s in self.plain if s.status == "ok"], self.marks, figure)
 

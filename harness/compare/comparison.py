@@ -15,7 +15,7 @@ from harness.analysis.statistics import CONFIDENCE, Estimate, Interval, median
 from harness.compare.matching import Match, Matching, check, check_measured, match
 from harness.compare.measures import Measure, both
 from harness.compare.side import Side, SideTrial
-from harness.records import Sample
+from harness.measured import BareSample
 from harness.report.numbers import listed
 from runners.base.speculation import PLAIN, parts_of
 
@@ -221,7 +221,7 @@ def _answers(found: Match) -> Answers | None:
     return Answers(sum(one == other for one, other in pairs), len(pairs)) if pairs else None
 
 
-def _hashes(samples: Sequence[Sample]) -> dict[tuple[int, str], str]:
+def _hashes(samples: Sequence[BareSample]) -> dict[tuple[int, str], str]:
     return {(s.round, s.prompt): s.text_sha256 for s in samples if s.text_sha256 is not None}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -151,7 +151,9 @@ class _Prompts:
         if not shared:
             return None
         return replace(
-            found, baseline=_of(found.baseline, shared), candidate=_of(found.candidate, shared)
+            found,
+            baseline=found.baseline.of_prompts(shared),
+            candidate=found.candidate.of_prompts(shared),
         )
 
     def difference(self, matches: Iterable[Match]) -> Iterator[Difference]:
@@ -179,14 +181,6 @@ class _Prompts:
 
 def _some(prompts: int, shared: int) -> str:
     return f"{prompts}, of which {shared} are compared" if shared < prompts else str(prompts)
-
-
-def _of(trial: SideTrial, prompts: Collection[str]) -> SideTrial:
-    return replace(
-        trial,
-        samples=tuple(s for s in trial.samples if s.prompt in prompts),
-        failures=tuple(one for one in trial.failures if one[1] in prompts),
-    )
 
 
 def _keyed(sides: Properties, trials: Sequence[Of]) -> tuple[dict[tuple[Value, ...], Of], list[Of]]:

@@ -11,7 +11,7 @@ from harness.analysis.doubt.mark import Figure
 from harness.analysis.effect import Values
 from harness.compare.matching import Match
 from harness.compare.side import SideTrial
-from harness.records import Sample
+from harness.measured import BareSample
 
 WHOLE = ""
 """Stands in place of a prompt where a figure is of a whole round."""
@@ -59,8 +59,11 @@ def values(trial: SideTrial, measure: Measure) -> Values:
 def both(match: Match, measure: Measure) -> tuple[Values, Values]:
     """The values of the baseline and of the candidate, over the prompts that are sound on both."""
     before, after = _cells(match.baseline, measure), _cells(match.candidate, measure)
-    shared = _prompts(before) & _prompts(after)
-    return _values(_only(before, shared), measure), _values(_only(after, shared), measure)
+    of_before, of_after = _prompts(before), _prompts(after)
+    if of_before != of_after:
+        shared = of_before & of_after
+        before, after = _only(before, shared), _only(after, shared)
+    return _values(before, measure), _values(after, measure)
 
 
 def _cells(trial: SideTrial, measure: Measure) -> Cells:
@@ -73,7 +76,7 @@ def _cells(trial: SideTrial, measure: Measure) -> Cells:
     return found
 
 
-def _steps(s: Sample) -> tuple[float | None, float | None]:
+def _steps(s: BareSample) -> tuple[float | None, float | None]:
     if s.output_tokens is None or s.first_burst_tokens is None or s.steps is None:
         return None, None
     # Where the first burst's count is a share, the step that ended the prefill yielded one.
@@ -81,7 +84,7 @@ def _steps(s: Sample) -> tuple[float | None, float | None]:
     return s.output_tokens - first, s.steps - 1
 
 
-_PARTS: Mapping[Measure, Callable[[Sample], tuple[float | None, float | None]]] = {
+_PARTS: Mapping[Measure, Callable[[BareSample], tuple[float | None, float | None]]] = {
     Measure.RATE: lambda s: (s.decode_rate or None, 1),
     Measure.TTFT: lambda s: (s.ttft_s or None, 1),
     Measure.ACCEPTANCE: lambda s: (s.accepted, s.drafted),
@@ -92,7 +95,7 @@ _PARTS: Mapping[Measure, Callable[[Sample], tuple[float | None, float | None]]] 
 
 
 def _prompts(cells: Cells) -> set[str]:
-    return {prompt for one in cells.values() for prompt in one}
+    return set().union(*cells.values())
 
 
 def _only(cells: Cells, prompts: Collection[str]) -> Cells:

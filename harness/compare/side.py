@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from harness.analysis.doubt.judge import MARKS, Judge, run_doubts
-from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.analysis.doubt.mark import Figure, Mark
 from harness.analysis.doubt.sound import Sound, sound
 from harness.analysis.notes import failure_of
 from harness.analysis.settings import setting_names
-from harness.analysis.trial import Place, Trial
+from harness.analysis.trial import Place
 from harness.compare.errors import CompareError
-from harness.records import Arm, Launch, Manifest, Sample
+from harness.measured import BareSample, bare
+from harness.records import Arm, Launch, Manifest, SampleKey
 from harness.report.numbers import counted
 from harness.run_folder import SAMPLES, RunData, read_all_but_samples
-from harness.run_stream import SampleStream, forget_answer
+from harness.run_stream import SampleStream
 from runners.base.speculation import PLAIN
 from runners.base.spelling import known_names
 
@@ -42,9 +43,8 @@ class SideTrial:
     """What tables call the arm; unique in its run."""
     workload: str
     max_tokens: int
-    samples: tuple[Sample, ...]
-    """Those that succeeded, in the order in which they were measured, without their answers: no
-    text, tokens or bursts."""
+    samples: tuple[BareSample, ...]
+    """Those that succeeded, in the order in which they were measured."""
     failures: tuple[tuple[int, str], ...]
     """Round and prompt of each request that failed."""
     unlaunched: tuple[int, ...]
@@ -59,13 +59,18 @@ class SideTrial:
         """Requests that failed."""
         return len(self.failures)
 
-    def made_of(self, figure: Figure) -> Sound:
+    def made_of(self, figure: Figure) -> Sound[BareSample]:
         """The samples that a figure is made of, and how many a doubt leaves out."""
         if figure not in self._sounds:
-            self._sounds[figure] = sound(self.samples, self.doubts, figure)
+            spoiling = {
+                key: marks
+                for key, marks in self.doubts.items()
+                if any(figure in mark.spoils for mark in marks)
+            }
+            self._sounds[figure] = sound(self.samples, spoiling, figure)
         return self._sounds[figure]
 
-    def sound(self, figure: Figure) -> tuple[Sample, ...]:
+    def sound(self, figure: Figure) -> tuple[BareSample, ...]:
         """The samples that a figure is made of."""
         return self.made_of(figure).samples
 
@@ -76,8 +81,20 @@ class SideTrial:
         )
         return max(counts, key=lambda words: counts[words], default=None)
 
+    def of_prompts(self, prompts: Collection[str]) -> SideTrial:
+        """What it has of these prompts alone."""
+        if all(sample.prompt in prompts for sample in self.samples) and all(
+            prompt in prompts for _, prompt in self.failures
+        ):
+            return self
+        return replace(
+            self,
+            samples=tuple(s for s in self.samples if s.prompt in prompts),
+            failures=tuple(one for one in self.failures if one[1] in prompts),
+        )
+
     @cached_property
-    def _sounds(self) -> dict[Figure, Sound]:
+    def _sounds(self) -> dict[Figure, Sound[BareSample]]:
         """What was asked for: each figure is made once, of very many samples perhaps."""
         return {}
 
@@ -146,12 +163,14 @@ def read_sides(baseline: str, candidate: str | None) -> tuple[Side, Side]:
 @contextmanager
 def _collecting_nothing() -> Iterator[None]:
     """Without the garbage collector, which looks at all samples again and again: a fifth of the
-    time of reading them."""
+    time of reading them. What was made here it will leave alone later too: none of it is in a
+    cycle, and all of it is needed to the end."""
     on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if on:
             gc.enable()
 
@@ -221,7 +240,7 @@ def _read(name: str, folder: Path, run: RunData) -> Side:
     judge = Judge(run.manifest, run.launches, run.sessions)
     known = {arm.id for arm in run.manifest.arms}
     doubts: dict[SampleKey, tuple[Mark, ...]] = {}
-    places: dict[Place, list[Sample]] = defaultdict(list)
+    places: dict[Place, list[BareSample]] = defaultdict(list)
     stream = SampleStream(folder)
     with _collecting_nothing():
         for sample, bursts in stream:
@@ -229,13 +248,12 @@ def _read(name: str, folder: Path, run: RunData) -> Side:
                 continue
             if sample.status == "ok" and (marks := judge.alone(sample, bursts)):
                 doubts[sample.key] = marks
-            forget_answer(sample)
-            places[sample.arm, sample.workload, sample.max_tokens].append(sample)
-    if not places:
-        raise CompareError(f"{folder} holds no sample: nothing was measured in it yet")
-    for samples in places.values():
-        samples.sort(key=lambda sample: sample.sequence)
-        _add(doubts, judge.together([s for s in samples if s.status == "ok"]))
+            places[sample.arm, sample.workload, sample.max_tokens].append(bare(sample))
+        if not places:
+            raise CompareError(f"{folder} holds no sample: nothing was measured in it yet")
+        for samples in places.values():
+            samples.sort(key=lambda sample: sample.sequence)
+            _add(doubts, judge.together([s for s in samples if s.status == "ok"]))
     return Side(
         name,
         folder,
@@ -254,7 +272,7 @@ def _add(
 
 def _trials(
     run: RunData,
-    places: Mapping[Place, list[Sample]],
+    places: Mapping[Place, Sequence[BareSample]],
     doubts: Mapping[SampleKey, tuple[Mark, ...]],
 ) -> tuple[SideTrial, ...]:
     """By workload, max_tokens and arm; also those without a sample."""
@@ -264,17 +282,13 @@ def _trials(
         launches[launch.arm].append(launch)
     return tuple(
         _trial(
-            Trial(
-                arm=arm,
-                setting=names[arm.id],
-                workload=workload,
-                max_tokens=max_tokens,
-                samples=places.get((arm.id, workload, max_tokens), []),
-                plain=(),
-                launches=launches[arm.id],
-                drafts_elsewhere=True,
-                marks=doubts,
-            )
+            arm,
+            names[arm.id],
+            workload,
+            max_tokens,
+            samples=places.get((arm.id, workload, max_tokens), ()),
+            launches=launches[arm.id],
+            doubts=doubts,
         )
         for workload in dict.fromkeys(prompt.workload for prompt in run.manifest.prompts)
         for max_tokens in run.manifest.suite.max_tokens
@@ -282,28 +296,38 @@ def _trials(
     )
 
 
-def _trial(trial: Trial) -> SideTrial:
-    ok = tuple(trial.ok)
+def _trial(
+    arm: Arm,
+    setting: str,
+    workload: str,
+    max_tokens: int,
+    *,
+    samples: Sequence[BareSample],
+    launches: Sequence[Launch],
+    doubts: Mapping[SampleKey, tuple[Mark, ...]],
+) -> SideTrial:
+    ok = tuple(sample for sample in samples if sample.status == "ok")
+    # Drafts that never came are a failure in a report; here they are what a comparison shows.
+    failure = None if ok else failure_of(arm, samples, launches, drafts_elsewhere=True)
     return SideTrial(
-        arm=trial.arm,
-        setting=trial.setting,
-        workload=trial.workload,
-        max_tokens=trial.max_tokens,
+        arm=arm,
+        setting=setting,
+        workload=workload,
+        max_tokens=max_tokens,
         samples=ok,
-        failures=tuple((sample.round, sample.prompt) for sample in trial.failed),
-        unlaunched=tuple(launch.round for launch in trial.lost),
-        # Drafts that never came are a failure in a report; here they are what a comparison shows.
-        failure=None if ok else failure_of(trial),
-        doubts={s.key: trial.marks[s.key] for s in ok if s.key in trial.marks},
+        failures=tuple((s.round, s.prompt) for s in samples if s.status == "failed"),
+        unlaunched=tuple(launch.round for launch in launches if launch.status == "failed"),
+        failure=failure,
+        doubts={key: doubts[key] for s in ok if (key := s.key) in doubts},
     )
 
 
-def _remarks(run: RunData, samples: Sequence[Sample], *, cut_off: bool) -> tuple[str, ...]:
+def _remarks(run: RunData, samples: Sequence[BareSample], *, cut_off: bool) -> tuple[str, ...]:
     found = []
     if cut_off:
         found.append("its last sample is half-written and left out")
-    planned = replace(run, samples=tuple(samples)).planned
+    planned = run.planned_by(len(samples), max(sample.round for sample in samples))
     if len(samples) < planned:
         found.append(f"{len(samples)} of {counted(planned, 'planned request')} were measured")
-    ok: Iterable[Sample] = (sample for sample in samples if sample.status == "ok")
+    ok: Iterable[BareSample] = (sample for sample in samples if sample.status == "ok")
     return (*found, *run_doubts(run.manifest, ok))

@@ -20,6 +20,7 @@ from harness.compare.matching import Match
 from harness.compare.side import Side, SideTrial
 from harness.gate.decide import Decision
 from harness.gate.verdict import Figure, Row
+from harness.measured import BareSample, Measured
 from harness.pairing import pairs
 from harness.records import Sample
 from harness.run_folder import SAMPLES, RunFolderError, read_all_but_samples
@@ -43,8 +44,8 @@ _Key = tuple[_Place, str | None, str | None]
 class _Pair:
     """Two texts that differ, and who wrote them first."""
 
-    sample: Sample
-    plain: Sample
+    sample: BareSample
+    plain: BareSample
 
 
 def lossless_rows(matches: Sequence[Match], baseline: Side, candidate: Side) -> list[Row]:
@@ -140,7 +141,7 @@ class _Texts:
     pairs: Mapping[_Key, _Pair]
 
     @classmethod
-    def of(cls, samples: Sequence[Sample], plain: Sequence[Sample]) -> _Texts:
+    def of(cls, samples: Sequence[BareSample], plain: Sequence[BareSample]) -> _Texts:
         same, differing = 0, Counter[_Key]()
         found: dict[_Key, _Pair] = {}
         for sample, other in pairs(samples, plain):
@@ -165,7 +166,7 @@ class _Texts:
         return lossless_of(told) if told else not_held("no hashes of texts to hold together")
 
 
-def _key(sample: Sample, plain: Sample) -> _Key:
+def _key(sample: Measured, plain: Measured) -> _Key:
     return (_place(sample), sample.text_sha256, plain.text_sha256)
 
 
@@ -182,9 +183,10 @@ def _held(wanted: Sequence[_Pair], folder: Path) -> dict[_Key, Held | None]:
     found = {}
     for pair in wanted:
         sample, plain = (
-            answers.get((_place(one), one.text_sha256), one) for one in (pair.sample, pair.plain)
+            answers.get((_place(one), one.text_sha256)) for one in (pair.sample, pair.plain)
         )
-        found[_key(pair.sample, pair.plain)] = held(sample, plain, probes)
+        if sample is not None and plain is not None:
+            found[_key(pair.sample, pair.plain)] = held(sample, plain, probes)
     return found
 
 
@@ -215,5 +217,5 @@ def _answers(folder: Path, places: dict[bytes, set[_Place]]) -> Iterator[Sample]
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _place(sample: Sample) -> _Place:
+def _place(sample: Measured) -> _Place:
     return (sample.arm, sample.workload, sample.prompt, sample.max_tokens)

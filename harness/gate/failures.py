@@ -7,7 +7,7 @@ from statistics import fmean
 
 from harness.analysis.doubt.early_end import LEAST_TOKENS
 from harness.analysis.notes import failure_of
-from harness.analysis.trial import NOT_MEASURED, Trial
+from harness.analysis.trial import NOT_MEASURED
 from harness.compare.matching import Match
 from harness.compare.side import Side, SideTrial
 from harness.gate.decide import Decision
@@ -26,19 +26,10 @@ def failure(trial: SideTrial, side: Side) -> str | None:
         return trial.failure
     elsewhere = [one for one in side.trials if one.arm.id == trial.arm.id]
     return failure_of(
-        Trial(
-            arm=trial.arm,
-            setting=trial.setting,
-            workload=trial.workload,
-            max_tokens=trial.max_tokens,
-            samples=trial.samples,
-            plain=(),
-            launches=(),
-            marks={},
-            drafts_elsewhere=any(
-                sample.drafted != 0 for one in elsewhere for sample in one.samples
-            ),
-        )
+        trial.arm,
+        trial.samples,
+        (),
+        drafts_elsewhere=any(s.drafted != 0 for one in elsewhere for s in one.samples),
     )
 
 

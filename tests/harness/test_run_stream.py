@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.records import Sample
 from harness.run_folder import RunFolderError
-from harness.run_stream import SampleStream, forget_answer
+from harness.run_stream import SampleStream
 from tests.harness.builders import make_arm, make_sample
 
 BURSTS = ((0.0, 1), (0.25, 2), (1e-7, 3))
@@ -59,10 +59,3 @@ def test_a_line_without_its_end_is_left_out(tmp_path: Path) -> None:
     samples = SampleStream(tmp_path)
     assert len(list(samples)) == 1
     assert samples.cut_off
-
-
-def test_a_forgotten_answer_leaves_the_rest() -> None:
-    sample = make_sample(make_arm(), text="words")
-    expected = sample.model_copy(update={"text": None, "tokens": None})
-    forget_answer(sample)
-    assert sample.model_dump() == expected.model_dump()

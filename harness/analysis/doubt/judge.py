@@ -21,10 +21,11 @@ from harness.analysis.doubt import (
     starved,
     throttled,
 )
-from harness.analysis.doubt.mark import Figure, Mark, SampleKey
+from harness.analysis.doubt.mark import Figure, Mark
 from harness.analysis.doubt.sound import Sound, sound
 from harness.analysis.trial import by_place
-from harness.records import Arm, Launch, Manifest, Sample, Session
+from harness.measured import Measured
+from harness.records import Arm, Launch, Manifest, Sample, SampleKey, Session
 from harness.run_folder import RunData
 
 MARKS = (
@@ -79,9 +80,9 @@ class Judge:
         )
         return tuple(mark for mark, doubted in found if doubted)
 
-    def together(self, samples: Sequence[Sample]) -> Mapping[SampleKey, tuple[Mark, ...]]:
-        """The doubts that need all successful samples of one trial, which are given; their
-        answers are not looked at. Samples without such a doubt are missing."""
+    def together(self, samples: Sequence[Measured]) -> Mapping[SampleKey, tuple[Mark, ...]]:
+        """The doubts that need all successful samples of one trial, which are given. Samples
+        without such a doubt are missing."""
         if not samples or not self._on_processor[samples[0].arm]:
             return {}
         return {sample.key: (starved.MARK,) for sample in starved.starved(samples)}
@@ -107,7 +108,7 @@ class Doubts:
     def spoiled(self, sample: Sample, figure: Figure) -> bool:
         return any(figure in mark.spoils for mark in self.of(sample))
 
-    def sound(self, samples: Sequence[Sample], figure: Figure) -> Sound:
+    def sound(self, samples: Sequence[Sample], figure: Figure) -> Sound[Sample]:
         """What the figure is made of; `samples` are those of one trial that succeeded."""
         return sound(samples, self.marks, figure)
 
@@ -125,10 +126,10 @@ def judge(run: RunData) -> Doubts:
     return Doubts(found)
 
 
-def run_doubts(manifest: Manifest, samples: Iterable[Sample]) -> tuple[str, ...]:
+def run_doubts(manifest: Manifest, samples: Iterable[Measured]) -> tuple[str, ...]:
     """Doubts about a run as a whole, in words for the top of its report.
 
-    Of `samples` only plain decoding's count, those of whole rounds and without their answers.
+    Of `samples` only plain decoding's count, those of whole rounds.
     """
     found = drift.find_drift(manifest, samples)
     return () if found is None else (drift.words(found),)

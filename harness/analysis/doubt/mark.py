@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-SampleKey = tuple[int, str, str, str, int]
-"""(round, arm, workload, prompt, max_tokens): `Sample.key`."""
-
 
 class Figure(Enum):
     """What a doubt can spoil; the value is what a note calls it."""

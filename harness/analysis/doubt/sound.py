@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
-from harness.analysis.doubt.mark import Figure, Mark, SampleKey
-from harness.records import Sample
+from harness.analysis.doubt.mark import Figure, Mark
+from harness.measured import AnySample
+from harness.records import SampleKey
 
 MOST_LEFT_OUT = 0.5
 """Share of a trial's samples. Where more would fall out, the rest is chance's choice, and the
@@ -14,24 +16,24 @@ doubt is about the trial: its figure is made of all, and called doubtful."""
 
 
 @dataclass(frozen=True)
-class Sound:
+class Sound(Generic[AnySample]):
     """What one figure of one trial is made of."""
 
-    samples: tuple[Sample, ...]
-    spoiled: tuple[Sample, ...]
+    samples: tuple[AnySample, ...]
+    spoiled: tuple[AnySample, ...]
     """Left out, unless it is doubtful."""
     doubtful: bool
     """More than half are spoiled, so that all were kept."""
 
 
 def sound(
-    samples: Sequence[Sample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
-) -> Sound:
+    samples: Sequence[AnySample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
+) -> Sound[AnySample]:
     """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
     if not marks:
         return Sound(tuple(samples), (), doubtful=False)
-    kept: list[Sample] = []
-    spoiled: list[Sample] = []
+    kept: list[AnySample] = []
+    spoiled: list[AnySample] = []
     for sample in samples:
         found = marks.get(sample.key)
         doubted = found and any(figure in mark.spoils for mark in found)
