@@ -37,7 +37,14 @@ class SampleStream:
                     if not line.endswith(b"\n"):
                         self.cut_off = True
                         return
-                    sample, bursts = _parse(self._file, number, line)
+                    rest, bursts = _without_bursts(line)
+                    try:
+                        sample = Sample.model_validate_json(rest)
+                    except ValidationError as error:
+                        raise line_fault(self._file, number, Sample, error) from None
+                    if sample.bursts:
+                        bursts = len(sample.bursts)
+                        sample = sample.model_copy(update={"bursts": ()})
                     if (earlier := seen.setdefault(sample.key, number)) != number:
                         raise repeated(self._file, number, earlier)
                     yield sample, bursts
@@ -45,17 +52,6 @@ class SampleStream:
             return
         except OSError as error:
             raise RunFolderError(f"cannot read {self._file}: {error.strerror}") from None
-
-
-def _parse(file: Path, number: int, line: bytes) -> tuple[Sample, int]:
-    rest, bursts = _without_bursts(line)
-    try:
-        sample = Sample.model_validate_json(rest)
-    except ValidationError as error:
-        raise line_fault(file, number, Sample, error) from None
-    if sample.bursts:
-        return sample.model_copy(update={"bursts": ()}), len(sample.bursts)
-    return sample, bursts
 
 
 def _without_bursts(line: bytes) -> tuple[bytes, int]:

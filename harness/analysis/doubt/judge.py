@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from harness.analysis.ceilings import on_processor
 from harness.analysis.doubt import (
@@ -44,6 +45,8 @@ MARKS = (
 )
 """Of every rule, in the order in which a row tells them."""
 
+_ALONE = tuple(mark for mark in MARKS if mark is not starved.MARK)
+
 
 class Judge:
     """The rules, with what they have to know of a run."""
@@ -65,20 +68,20 @@ class Judge:
         What is not exposed raises none.
         """
         arm = self._arms[sample.arm]
-        found = (
-            (busy.MARK, busy.is_busy(sample, self._threads)),
-            (throttled.MARK, throttled.is_throttled(sample)),
-            (residency.MARK, residency.is_spilled(sample, self._weights[arm.id])),
-            (clocks_apart.MARK, clocks_apart.clocks_are_apart(sample, arrivals_seen)),
-            (arrivals.MARK, arrivals.arrived_together(sample, arrivals_seen)),
-            (retried.MARK, sample.launch in self._retries),
-            (slots.MARK, slots.has_slots(arm, self._launches.get(sample.launch))),
-            (cached.MARK, cached.is_cached(sample)),
-            (early_end.MARK, early_end.ends_early(sample)),
-            (loop.MARK, loop.loops(sample, arm)),
-            (rejected.MARK, rejected.all_rejected(sample, arm)),
+        doubted = (
+            busy.is_busy(sample, self._threads),
+            throttled.is_throttled(sample),
+            residency.is_spilled(sample, self._weights[arm.id]),
+            clocks_apart.clocks_are_apart(sample, arrivals_seen),
+            arrivals.arrived_together(sample, arrivals_seen),
+            sample.launch in self._retries,
+            slots.has_slots(arm, self._launches.get(sample.launch)),
+            cached.is_cached(sample),
+            early_end.ends_early(sample),
+            loop.loops(sample, arm),
+            rejected.all_rejected(sample, arm),
         )
-        return tuple(mark for mark, doubted in found if doubted)
+        return tuple(compress(_ALONE, doubted)) if any(doubted) else ()
 
     def together(self, samples: Sequence[Measured]) -> Mapping[SampleKey, tuple[Mark, ...]]:
         """The doubts that need all successful samples of one trial, which are given. Samples
