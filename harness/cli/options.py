@@ -56,6 +56,42 @@ Vllm = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+Ollama = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH|URL",
+        help="For --runner ollama: an `ollama` to start, or the URL of one that runs, as "
+        "in http://localhost:11434. Default: the one on PATH.",
+        rich_help_panel=WHAT,
+    ),
+]
+Sglang = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="For --runner sglang: an `sglang` on PATH or at a path, the Python of an "
+        "environment that has it, or a whole command in quotes.",
+        rich_help_panel=WHAT,
+    ),
+]
+Tgi = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="For --runner tgi: a `text-generation-launcher` on PATH or at a path, or a whole "
+        "command in quotes.",
+        rich_help_panel=WHAT,
+    ),
+]
+TensorrtLlm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="For --runner tensorrt-llm: a `trtllm-serve` on PATH or at a path, or a whole "
+        "command in quotes.",
+        rich_help_panel=WHAT,
+    ),
+]
 MethodBesidePlain = Annotated[
     list[str] | None,
     typer.Option(

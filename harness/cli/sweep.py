@@ -32,42 +32,10 @@ def sweep(  # noqa: PLR0917 - typer reads the options off the parameters
     llama_server: options.LlamaServer = None,
     mlx: options.Mlx = None,
     vllm: options.Vllm = None,
-    ollama: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH|URL",
-            help="For --runner ollama: an `ollama` to start, or the URL of one that runs, as "
-            "in http://localhost:11434. Default: the one on PATH.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    sglang: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="For --runner sglang: an `sglang` on PATH or at a path, the Python of an "
-            "environment that has it, or a whole command in quotes.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    tgi: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="For --runner tgi: a `text-generation-launcher` on PATH or at a path, or a whole "
-            "command in quotes.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
-    tensorrt_llm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="For --runner tensorrt-llm: a `trtllm-serve` on PATH or at a path, or a whole "
-            "command in quotes.",
-            rich_help_panel=options.WHAT,
-        ),
-    ] = None,
+    ollama: options.Ollama = None,
+    sglang: options.Sglang = None,
+    tgi: options.Tgi = None,
+    tensorrt_llm: options.TensorrtLlm = None,
     url: Annotated[
         list[str] | None,
         typer.Option(

@@ -229,6 +229,30 @@ def test_wrong_input_is_one_clear_message(arguments: list[str], words: str) -> N
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "runner"),
+    [
+        ("--llama-server", "llama.cpp"),
+        ("--mlx", "mlx"),
+        ("--vllm", "vllm"),
+        ("--ollama", "ollama"),
+        ("--sglang", "sglang"),
+        ("--tgi", "tgi"),
+        ("--tensorrt-llm", "tensorrt-llm"),
+    ],
+)
+def test_the_program_of_every_runner_that_has_one_can_be_named(
+    flag: str, runner: str, tmp_path: Path
+) -> None:
+    arguments = ["tune", "--runner", runner, flag, str(tmp_path / "absent"), "--dry-run"]
+    result = CliRunner().invoke(app, [*arguments, "--model", str(tmp_path), "--method", "mtp"])
+    assert result.exit_code == 2
+    assert "No such option" not in result.stderr
+    result = CliRunner().invoke(app, ["tune", "--runner", "mock", flag, "a-program", "--dry-run"])
+    assert result.exit_code == 2
+    assert f"{flag} is for the runner {runner}" in " ".join(result.stderr.split())
+
+
 def test_a_draft_that_cannot_work_is_refused_before_anything_is_launched(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app,
