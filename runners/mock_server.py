@@ -65,13 +65,16 @@ class Script:
     seed: int = 0
     step_ms: float = 10.0
     """Of a plain step."""
-    verify_ms_per_row: float = 0.0
-    """Added for each draft token that a step verifies."""
+    verify_ms_per_row: tuple[float, ...] = (0.0,)
+    """Added for the first draft token that a step verifies, for the second, and so on; the last
+    value goes for all further ones."""
     prefill_ms: float = 20.0
     prefill_ms_per_token: float = 0.0
     acceptance: tuple[float, ...] = (0.7,)
     """Probability that position i is accepted, given that those before it were; the last value
     goes for all further positions."""
+    hard_acceptance: tuple[float, ...] = ()
+    """The same for prompts that contain the word 'hard'; nothing: they are as all others."""
     bursts: tuple[int, ...] = ()
     """Tokens of each step, from the first on and over again; at most k + 1 are made of it."""
     first_burst: int | None = None
@@ -82,6 +85,9 @@ class Script:
     write: str = "token"
     jitter_ms: float = 0.0
     """Each step is longer or shorter by up to this much."""
+    noise: float = 0.0
+    """How much the rates of launches differ by luck, and those of requests again, as a share; with
+    heavy tails, and never twice the same."""
     diverge_at: int | None = None
     """The first token, from 0, that comes out wrong under speculation."""
     margin: float = 3.0
@@ -95,7 +101,7 @@ class Script:
     @classmethod
     def from_json(cls, text: str) -> Script:
         fields = json.loads(text)
-        for name in ("acceptance", "bursts"):
+        for name in ("verify_ms_per_row", "acceptance", "hard_acceptance", "bursts"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         return cls(**fields)
@@ -193,6 +199,9 @@ def plan_steps(script: Script, asked: Asked, number: int, *, drafts: bool) -> li
     accepts = random.Random(f"{script.seed} {json.dumps(asked['messages'])}")  # noqa: S311
     jitter = random.Random(f"{script.seed} {number}")  # noqa: S311
     due = (script.prefill_ms + script.prefill_ms_per_token * count_prompt(asked["messages"])) / 1e3
+    acceptance = script.acceptance
+    if script.hard_acceptance and any("hard" in m["content"] for m in asked["messages"]):
+        acceptance = script.hard_acceptance
     steps: list[Step] = []
     done = 0
     while done < len(tokens):
@@ -209,11 +218,11 @@ def plan_steps(script: Script, asked: Asked, number: int, *, drafts: bool) -> li
         elif first:
             wish = 1
         else:
-            wish = 1 + _accepted_in_a_row(script.acceptance, rows, accepts)
+            wish = 1 + _accepted_in_a_row(acceptance, rows, accepts)
         if first and wish == 1:
             rows = 0
         if not first:
-            length = script.step_ms + script.verify_ms_per_row * rows
+            length = script.step_ms + sum(_each(script.verify_ms_per_row, rows))
             if script.jitter_ms:
                 length += jitter.uniform(-script.jitter_ms, script.jitter_ms)
             due += max(0.0, length) / 1e3
@@ -224,10 +233,22 @@ def plan_steps(script: Script, asked: Asked, number: int, *, drafts: bool) -> li
 
 
 def _accepted_in_a_row(acceptance: tuple[float, ...], rows: int, draw: random.Random) -> int:
-    for position in range(rows):
-        if draw.random() >= acceptance[min(position, len(acceptance) - 1)]:
+    for position, chance in enumerate(_each(acceptance, rows)):
+        if draw.random() >= chance:
             return position
     return rows
+
+
+def _each(values: tuple[float, ...], rows: int) -> list[float]:
+    """A value for each of so many rows."""
+    return [values[min(row, len(values) - 1)] for row in range(rows)]
+
+
+def luck(noise: float) -> float:
+    """A factor around 1: e to Student's t of 4 degrees of freedom, scaled to this deviation."""
+    # The root of a chi-square's mean, over whose 4 degrees Student's t has a deviation of sqrt(2).
+    spread = math.sqrt(random.gammavariate(2, 2) / 4)
+    return math.exp(noise * random.gauss(0, 1) / spread / math.sqrt(2))
 
 
 class Totals:
@@ -295,6 +316,8 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     script: Script
     totals: Totals
+    slower: float
+    """This launch's luck."""
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
@@ -350,6 +373,7 @@ class Handler(BaseHTTPRequestHandler):
         script = self.script
         drafts = script.speculates and fault != "drafts-nothing"
         steps = plan_steps(script, asked, number, drafts=drafts)
+        slower = self.slower * luck(script.noise)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -359,7 +383,7 @@ class Handler(BaseHTTPRequestHandler):
             if index == len(steps) // 2:
                 self._break(fault)
             chunks = self._chunks(index, step)
-            wait_until(received_at + step.due)
+            wait_until(received_at + step.due * slower)
             last_at = time.perf_counter()
             first_at = first_at or last_at
             for chunk in chunks:
@@ -451,6 +475,7 @@ def main() -> None:
         threading.Event().wait()
     Handler.script = script
     Handler.totals = Totals()
+    Handler.slower = luck(script.noise)
     server = Server(("127.0.0.1", 0), Handler)
     print(json.dumps({"listening": f"http://127.0.0.1:{server.server_port}"}), flush=True)
     server.serve_forever()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
 import math
+import random
 import shlex
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +42,7 @@ from runners.mock_server import (
     ChatMessage,
     Script,
     Step,
+    luck,
     plan_steps,
     text_tokens,
 )
@@ -287,6 +291,7 @@ def test_which_options_apply() -> None:
     assert only == {
         "verify-ms-per-row",
         "acceptance",
+        "hard-acceptance",
         "bursts",
         "first-burst",
         "diverge-at",
@@ -323,7 +328,7 @@ SCRIPTS = st.builds(
     bursts=st.lists(st.integers(1, 9), max_size=4).map(tuple),
     first_burst=st.none() | st.integers(1, 9),
     output_tokens=st.none() | st.integers(1, 50),
-    verify_ms_per_row=st.floats(0, 5),
+    verify_ms_per_row=st.lists(st.floats(0, 5), min_size=1, max_size=3).map(tuple),
     jitter_ms=st.floats(0, 20),
 )
 
@@ -343,7 +348,7 @@ def test_the_schedule() -> None:
         "mtp",
         2,
         step_ms=10,
-        verify_ms_per_row=1,
+        verify_ms_per_row=(1,),
         prefill_ms=30,
         prefill_ms_per_token=0.5,
         bursts=(3,),
@@ -353,6 +358,34 @@ def test_the_schedule() -> None:
     # The first is the prefill alone; the last has room for one token, and is a plain step.
     assert [(len(step.tokens), step.drafted) for step in steps] == [(1, 0), (3, 2), (3, 2), (1, 0)]
     assert [step.due for step in steps] == pytest.approx([0.032, 0.044, 0.056, 0.066])
+
+
+def test_a_cliff_is_a_dear_row() -> None:
+    script = Script("mtp", 4, step_ms=10, verify_ms_per_row=(1, 2, 30), prefill_ms=0, bursts=(5,))
+    due = [
+        plan_steps(dataclasses.replace(script, draft_tokens=k), asked(), 0, drafts=True)[1].due
+        for k in (1, 2, 3, 4)
+    ]
+    assert due == pytest.approx([0.011, 0.013, 0.043, 0.073])
+
+
+def test_hard_prompts_have_an_acceptance_of_their_own() -> None:
+    script = Script("mtp", 2, acceptance=(1.0,), hard_acceptance=(0.0,))
+    easy, hard = (
+        plan_steps(script, asked(9, text), 0, drafts=True) for text in ("words", "hard words")
+    )
+    assert sum(step.accepted for step in easy) > 0
+    assert sum(step.accepted for step in hard) == 0
+
+
+def test_luck_has_the_deviation_that_was_asked_for() -> None:
+    random.seed(7)
+    logs = [math.log(luck(0.05)) for _ in range(4000)]
+    # Of Student's t of 4 degrees a quarter lies above 0.741; its deviation is sqrt(2).
+    above = statistics.quantiles(logs, n=4)[2]
+    assert above == pytest.approx(0.05 * 0.741 / math.sqrt(2), rel=0.1)
+    assert statistics.median(logs) == pytest.approx(0, abs=0.003)
+    assert luck(0) == 1
 
 
 def test_acceptance_is_conditional_by_position() -> None:
