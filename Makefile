@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example baseline benchmark validation tuning nights tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation tuning tuning-mock nights tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -83,6 +83,10 @@ nights: $(VENV)/.run
 # How well `bench tune` finds the best of known landscapes: docs/tune.md.
 tuning: $(VENV)/.run
 	$(BIN)/python -m benchmarks.tuning
+
+# The same by the whole command, on the mock: each landscape once, some 20 minutes.
+tuning-mock: $(VENV)/.run
+	$(BIN)/python -m benchmarks.tuning_mock
 
 # Trains the models under tests/models anew: tests/models/README.md.
 $(TRAIN_VENV)/.ready: tests/models/requirements-train.txt

@@ -318,11 +318,11 @@ def _row(name: str, settings: str, results: Sequence[Result]) -> tuple[str, ...]
     )
 
 
-def with_table(page: str, text: str) -> str:
-    """The page with the text between its two marks."""
-    head, rest = page.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n{text}\n{END}{tail}"
+def with_table(page: str, text: str, begin: str = BEGIN, end: str = END) -> str:
+    """The page with the text between two marks."""
+    head, rest = page.split(begin)
+    _, tail = rest.split(end)
+    return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
 if __name__ == "__main__":

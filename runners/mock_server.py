@@ -86,8 +86,8 @@ class Script:
     jitter_ms: float = 0.0
     """Each step is longer or shorter by up to this much."""
     noise: float = 0.0
-    """How much the rates of launches differ by luck, and those of requests again, as a share; with
-    heavy tails, and never twice the same."""
+    """How much the times of requests differ by luck, as a share, and half as much those of whole
+    launches; with heavy tails, and never twice the same."""
     diverge_at: int | None = None
     """The first token, from 0, that comes out wrong under speculation."""
     margin: float = 3.0
@@ -475,7 +475,7 @@ def main() -> None:
         threading.Event().wait()
     Handler.script = script
     Handler.totals = Totals()
-    Handler.slower = luck(script.noise)
+    Handler.slower = luck(script.noise / 2)
     server = Server(("127.0.0.1", 0), Handler)
     print(json.dumps({"listening": f"http://127.0.0.1:{server.server_port}"}), flush=True)
     server.serve_forever()
