@@ -94,7 +94,7 @@ def _expand(
     model = choose(spec.model or suite.model, runner, shelf)
     lengths = spec.draft_tokens or suite.draft_tokens
     draft = spec.draft_model
-    if draft is None and _takes_draft(spec.method, suite.draft_model, runner, shelf):
+    if draft is None and takes_draft(spec.method, suite.draft_model, runner, shelf):
         draft = suite.draft_model
     args: dict[str, Values] = dict(runner.needed_options(spec.method, lengths))
     args |= _merged(runner, (suite.args, _of_build(runner_name, suite), spec.args))
@@ -169,7 +169,7 @@ def _merged(runner: Runner, tables: Iterable[Mapping[str, Values]]) -> dict[str,
     return {runner.canonical(key): value for table in tables for key, value in table.items()}
 
 
-def _takes_draft(method: str, draft: Model | None, runner: Runner, shelf: Shelf) -> bool:
+def takes_draft(method: str, draft: Model | None, runner: Runner, shelf: Shelf) -> bool:
     """Whether the suite's draft model goes to a method: to those that cannot do without.
 
     MTP heads are part of the model, unless the draft model is a file of heads. One that cannot be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,7 +29,15 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
     tgi: options.Tgi = None,
     tensorrt_llm: options.TensorrtLlm = None,
     model: options.Model = None,
-    draft_model: options.DraftModel = None,
+    draft_model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Small model that drafts for it, or a file of MTP heads or the like. Given "
+            "several times, the best of them is looked for; packagings of one model are one.",
+            rich_help_panel=options.WHAT,
+        ),
+    ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,6 +131,9 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
         }
     )
     with reported():
+        if flags.get("methods") == ():
+            complain("--method names no method")
+            raise typer.Exit(USAGE)
         if resume is not None and out is not None:
             complain("--resume goes on with the run as it was planned: leave --out away")
             raise typer.Exit(USAGE)

@@ -8,7 +8,8 @@ from typing import Any
 from harness.gather import gather
 from harness.plan import make_plan
 from harness.suite import SuiteError
-from runners.base.contract import Missing
+from harness.tune.drafts import arms_of, check_taken, draft_models, that_can_work
+from runners.base.contract import Found, Missing, Runner
 from runners.base.speculation import PLAIN, WITH_DRAFT
 
 BUDGET = "10m"
@@ -18,33 +19,63 @@ DRAFT_TOKENS = "1-8,12,16"
 def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str, Any]:
     """What `gather` takes for a tuning: `flags`, and what they leave open.
 
+    `draft_model` may name several models: each is then drafted with by the methods that take it.
+
     Raises:
-        SuiteError: nothing that speculates can work here; and as `gather` and `make_plan`.
+        SuiteError: nothing that speculates can work here, or a draft model with nothing; and as
+            `gather` and `make_plan`.
     """
     found = {"name": "tune", "budget": BUDGET, "draft_tokens": DRAFT_TOKENS, **flags}
     if set(found.get("methods", ())) == {PLAIN}:
         raise SuiteError("--method none is plain decoding: there is nothing to choose from")
-    if "methods" in found:
+    drafts = draft_models(found.pop("draft_model", ()))
+    chosen = "methods" in found
+    if not chosen or len(drafts) > 1:
+        runner = _runner(found)
+        support = runner.find()
+        if isinstance(support, Missing):  # Whoever launches it says so.
+            return found if not drafts else {**found, "draft_model": drafts[0].paths}
+        if not chosen:
+            found["methods"] = _methods(runner, support, has_draft=bool(drafts))
+    if len(drafts) == 1:
+        found["draft_model"] = drafts[0].paths
+    elif drafts:
+        found["arm"], found["methods"] = arms_of(found["methods"], drafts, runner)
+    if chosen and not drafts:
         return found
-    _, runners = gather(None, {k: v for k, v in found.items() if k != "draft_tokens"}, ())
+    plan = make_plan(*gather(None, found, runner_args))
+    check_taken(drafts, plan, chosen=chosen)
+    return found if chosen else that_can_work(found, plan)
+
+
+def _runner(flags: Mapping[str, Any]) -> Runner:
+    """The one to tune.
+
+    Raises:
+        SuiteError: a server that already runs; and as `gather`.
+    """
+    _, runners = gather(None, {k: v for k, v in flags.items() if k != "draft_tokens"}, ())
     runner = next(iter(runners.values()))
-    support = runner.find()
     if runner.attached:
         raise SuiteError(
             f"{runner.name} is a server that already runs, with the one setting that it was "
             "started with: there is nothing to choose from"
         )
-    if isinstance(support, Missing):  # Whoever launches it says so.
-        return found
-    # A draft model may be one of any of these kinds: which of them, its file tells.
-    drafts = () if "draft_model" in found else WITH_DRAFT
+    return runner
+
+
+def _methods(runner: Runner, support: Found, *, has_draft: bool) -> tuple[str, ...]:
+    """Those that the runner has; which of them a draft model goes with, its file tells.
+
+    Raises:
+        SuiteError: there is none.
+    """
+    drafting = () if has_draft else WITH_DRAFT
     methods = tuple(
         one.method
         for one in support.methods
-        if one.supported and one.method != PLAIN and one.method not in drafts
+        if one.supported and one.method != PLAIN and one.method not in drafting
     )
     if not methods:
         raise SuiteError(f"{runner.name} can do nothing but plain decoding: nothing to tune")
-    suite, runners = gather(None, {**found, "methods": methods}, runner_args)
-    arms = make_plan(suite, runners).measured
-    return {**found, "methods": tuple(dict.fromkeys(a.method for a in arms if a.method != PLAIN))}
+    return methods
