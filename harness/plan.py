@@ -134,7 +134,7 @@ class Plan:
             f"{self.suite.max_tokens} {self.suite.repeats} {self.suite.temperature}",
             f"{self.suite.seed} {self.context}",
         ]
-        if self.suite.has_goal:
+        if self.suite.has_aim:
             suite = self.suite
             parts.append(f"{suite.precision} {suite.threshold} {suite.most_rounds}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

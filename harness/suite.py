@@ -36,6 +36,7 @@ from harness.suite_values import (
     variable_name,
     without_keys,
 )
+from harness.tuning_goal import TuningGoal
 from runners.base.speculation import PLAIN, SyntheticAcceptance
 from runners.base.spelling import nearest
 
@@ -178,6 +179,8 @@ class Suite(_Strict):
     budget: Seconds | None = None
     """The run is a tuning: what was measured decides which arms each round has, until enough is
     known of them or so many seconds are spent."""
+    goal: TuningGoal | None = None
+    """What a tuning makes faster; None: it is none."""
     temperature: float = Field(default=0.0, ge=0, le=5, allow_inf_nan=False)
     seed: int = Field(default=1, ge=0, lt=2**31)
     args: Arguments = {}
@@ -190,7 +193,7 @@ class Suite(_Strict):
     keep_text: bool = True
 
     @property
-    def has_goal(self) -> bool:
+    def has_aim(self) -> bool:
         """Whether something is to be reached by the rounds."""
         return self.precision is not None or self.threshold is not None
 
@@ -211,10 +214,18 @@ class Suite(_Strict):
         """The rounds after which it ends, whatever was measured."""
         if self.budget is not None:
             return MOST_FOR_TUNING
-        if not self.has_goal:
+        if not self.has_aim:
             return self.repeats
         default = MOST_FOR_PRECISION if self.threshold is None else MOST_FOR_THRESHOLD
         return max(self.least_rounds, self.max_rounds or default)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tunes_the_decode_rate(cls, value: object) -> object:
+        """Unless it says otherwise: tunings of before there was a choice did so too."""
+        if not isinstance(value, Mapping) or value.get("budget") is None:
+            return value
+        return {**value, "goal": TuningGoal.DECODE} if value.get("goal") is None else value
 
     @field_validator("methods")
     @classmethod

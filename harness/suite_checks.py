@@ -75,7 +75,12 @@ def check_rounds(suite: Suite, where: str, flagged: Collection[Location]) -> Non
                 f"{place('budget')}: a tuning looks for the best setting of one runner at one "
                 "answer length, with the drafts that it really makes"
             )
-    if suite.max_rounds is not None and not suite.has_goal:
+    elif suite.goal is not None:
+        raise SuiteError(
+            f"{place('goal')} says what a tuning makes faster, and without a budget this is none: "
+            'give budget too, as in budget = "10m", or use bench tune'
+        )
+    if suite.max_rounds is not None and not suite.has_aim:
         raise SuiteError(
             f"{place('max_rounds')} ends a sweep that goes on until it is precise: give "
             "precision too, or for a fixed number of rounds repeats"

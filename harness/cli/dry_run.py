@@ -16,7 +16,9 @@ from harness.goal import goal_of
 from harness.plan import Plan
 from harness.report.escape import clean
 from harness.report.numbers import counted
+from harness.tune.goal import NAMES
 from harness.tune.rounds import first_round
+from harness.tuning_goal import TuningGoal
 from runners.base.contract import Missing, Runner
 from runners.base.packaging import packaging_of
 from runners.endpoint.kinds import UNKNOWN
@@ -77,10 +79,12 @@ def _launches(plan: Plan, at_least: str) -> list[str]:
 def _tuning(plan: Plan) -> list[str]:
     """What the first round measures: which ones follow, that tells."""
     first = first_round(plan)
+    goal = plan.suite.goal
+    by = "" if goal in (None, TuningGoal.DECODE) else f" by their {NAMES[goal]}"
     return [
         f"{counted(len(plan.measured), 'arm')}, of which the first round has "
         f"{len(first)}: {', '.join(first)}",
-        f"then those that may be the best, for at most {plan.suite.most_rounds} rounds and "
+        f"then those that may be the best{by}, for at most {plan.suite.most_rounds} rounds and "
         f"{plan.suite.budget:g} s; a launch that has begun is ended",
     ]
 

@@ -83,6 +83,16 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
             rich_help_panel=options.HOW,
         ),
     ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GOAL",
+            help="What is to be fast, of one request at a time: decode (tokens per second after "
+            "the first; the default), throughput (tokens per second of the whole request, prefill "
+            "included; not that of many at once) or ttft (the time to the first token).",
+            rich_help_panel=options.HOW,
+        ),
+    ] = None,
     seed: options.Seed = None,
     request_timeout: options.RequestTimeout = None,
     start_timeout: options.StartTimeout = None,
@@ -97,7 +107,8 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
     Measures plain decoding and a few settings of each kind, tells the others by a
     curve, and goes on with those that may be the best until they are told apart.
     What it recommends is proven faster than plain and writes plain's text; where
-    nothing is, it says so. What is tuned is the decode rate of one request at a time.
+    nothing is, it says so. What is tuned is the decode rate of one request at a time, or
+    what --goal names.
 
     Examples:
 
@@ -124,6 +135,7 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
             "prompts": prompts,
             "max_tokens": max_tokens,
             "budget": budget,
+            "goal": goal,
             "seed": seed,
             "request_timeout_s": request_timeout,
             "start_timeout_s": start_timeout,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.statistics import Estimate
+from harness.analysis.statistics import Estimate, Interval
 
 UNKNOWN = "–"
 NOT_EXPOSED = "not exposed"
@@ -53,6 +53,17 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+
+def seconds_estimate(estimate: Estimate) -> str:
+    """'83.1 ms [80.4, 85.0]', '1.24 s [1.20, 1.31]': three digits."""
+    scale, unit = (1000, " ms") if estimate.value < 1 else (1, " s")
+    value = estimate.value * scale
+    decimals = 2 if value < 10 else 1 if value < 100 else 0
+    interval = estimate.interval
+    if interval is not None:
+        interval = Interval(interval.low * scale, interval.high * scale)
+    return _estimate(Estimate(value, interval, estimate.count), decimals, unit)
 
 
 def size(value: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.analysis.lossless import Lossless, Verdict
+from harness.analysis.statistics import Estimate
 from harness.report import numbers
 from harness.report.tables import (
     ACCEPTANCE,
@@ -22,8 +23,9 @@ from harness.report.tables import (
     lossless_words,
 )
 from harness.suite import MOST_FOR_TUNING
-from harness.tune.card import GRID_ROUNDS, Card, Prediction, Recommendation
+from harness.tune.card import GRID_ROUNDS, Card, ForAll, Prediction, Recommendation
 from harness.tune.search import Outcome
+from harness.tuning_goal import TuningGoal
 
 HEADING = "Recommended settings"
 PREDICTIONS = "Predicted and measured"
@@ -35,9 +37,57 @@ PREDICTED_MEANING = (
 EXCLUDED_MEANING = "They failed, drafted nothing that was accepted, or wrote another text."
 
 MEMORY = Column("peak memory")
+AFTER_PREFILL = Column("decode tok/s [95%]")
+"""Beside another goal's figure: what the setting does to it."""
 ROUNDS = Column("rounds")
 PREDICTED = Column("predicted")
 APART = Column("apart")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How a goal's figure and its speed-ups are called."""
+
+    figure: Column
+    speedup: Column
+    tuned_for: str | None
+    """What all figures of the card are about; None where it is what every report's are."""
+    expected: str
+    """With the figure in the place of {}."""
+    than_plain: str = "plain"
+    """After '1.21x'."""
+    reads: str = ""
+    """After '0.83x', where plain is not named."""
+    where: str = ""
+    """After 'faster than plain'."""
+
+
+_WORDS: Mapping[TuningGoal, _Words] = {
+    TuningGoal.DECODE: _Words(DECODE_RATE, SPEEDUP, None, "{} tok/s"),
+    TuningGoal.THROUGHPUT: _Words(
+        Column("tok/s with the prefill [95%]"),
+        Column("speed-up of the request [95%]"),
+        "Tuned for the tokens per second of a whole request: all its tokens divided by the time "
+        "from sending it to its end, prefill included, one request at a time. It is not the "
+        "throughput of many at once.",
+        "{} tok/s with the prefill",
+        than_plain="plain over the whole request",
+        reads=" over the whole request",
+        where=" over the whole request",
+    ),
+    TuningGoal.TTFT: _Words(
+        Column("TTFT [95%]"),
+        Column("TTFT speed-up [95%]"),
+        "Tuned for TTFT, the time to the first token of one request at a time; what follows it is "
+        "not weighed, and of settings that differ in nothing but the draft length the shortest "
+        "stands for all. A TTFT speed-up is plain's TTFT divided by the setting's: 1.25x takes 80% "
+        "of plain's time, 0.80x takes 125% of it.",
+        "TTFT {}",
+        than_plain="as fast as plain to the first token",
+        reads=" as fast to the first token",
+        where=" to the first token",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -59,10 +109,10 @@ def tuning_section(card: Card) -> TuningSection:
     return TuningSection(
         card=card,
         headlines=_headlines(card),
-        table=_table(card.workloads),
+        table=_table(card),
         remarks=_remarks(card),
         command=None if card.for_all is None else card.for_all.command,
-        predictions=_predictions(card.predictions),
+        predictions=_predictions(card),
         excluded=Table((SETTING, REASON), tuple((e.setting, e.reason) for e in card.excluded)),
     )
 
@@ -72,29 +122,43 @@ def _headlines(card: Card) -> tuple[str, ...]:
         return (f"Nothing to recommend: {card.fault}",)
     if not card.workloads:
         return ("Nothing to recommend: nothing was measured",)
-    lines = [f"{one.workload}: {_answer(one)}" for one in card.workloads]
+    lines = [f"{one.workload}: {_answer(one, card.goal)}" for one in card.workloads]
     if card.for_all is not None and len(card.workloads) > 1:
-        loss = (
-            f"at worst {numbers.percent(card.for_all.regret)} below the best of "
-            f"{card.for_all.worst}"
-            if card.for_all.regret
-            else "the best of each of them"
-        )
+        loss = _loss(card.for_all, card.goal) if card.for_all.regret else "the best of each of them"
         lines.append(f"all workloads: {card.for_all.setting}, {loss}")
     return tuple(lines)
 
 
-def _answer(one: Recommendation) -> str:
+def _loss(one: ForAll, goal: TuningGoal) -> str:
+    if goal is TuningGoal.TTFT:
+        longer = 1 / (1 - one.regret) - 1
+        return (
+            f"at worst {numbers.percent(longer)} longer to the first token than the best of "
+            f"{one.worst}"
+        )
+    return f"at worst {numbers.percent(one.regret)} below the best of {one.worst}"
+
+
+def _figure(goal: TuningGoal, estimate: Estimate) -> str:
+    if goal is TuningGoal.TTFT:
+        return numbers.seconds_estimate(estimate)
+    return numbers.rate_estimate(estimate)
+
+
+def _answer(one: Recommendation, goal: TuningGoal) -> str:
+    words = _WORDS[goal]
     shown = known(one.speedup, numbers.speedup)
-    rate = "" if one.decode_rate is None else f", {numbers.rate_estimate(one.decode_rate)} tok/s"
+    figure = ""
+    if one.expected is not None:
+        figure = f", {words.expected.format(_figure(goal, one.expected))}"
     if one.outcome is Outcome.FASTER:
         faithful = "" if one.lossless is None else f", {_faithful(one.lossless)}"
         alike = f"; cannot be told apart from {numbers.listed(one.alike)}" if one.alike else ""
-        return f"{one.setting} is {shown} plain{rate}{faithful}{alike}"
+        return f"{one.setting} is {shown} {words.than_plain}{figure}{faithful}{alike}"
     if one.outcome is Outcome.PLAIN:
-        return f"plain is best{rate}; the fastest setting beside it reads {shown}"
+        return f"plain is best{figure}; the fastest setting beside it reads {shown}{words.reads}"
     guess = f", though {one.guess} reads {shown}" if one.guess is not None else ""
-    return f"no setting proven faster than plain{guess}: {one.missing}"
+    return f"no setting proven faster than plain{words.where}{guess}: {one.missing}"
 
 
 def _faithful(found: Lossless) -> str:
@@ -103,33 +167,36 @@ def _faithful(found: Lossless) -> str:
     return f"lossless but for near-ties in {found.near_ties} of {found.compared} answers"
 
 
-def _table(workloads: Sequence[Recommendation]) -> Table:
+def _table(card: Card) -> Table:
+    words = _WORDS[card.goal]
     columns = (
-        *(WORKLOAD, SETTING, DECODE_RATE, SPEEDUP),
+        *(WORKLOAD, SETTING, words.figure, words.speedup, AFTER_PREFILL),
         *(ACCEPTANCE, ACCEPTANCE_LENGTH, MEMORY, LOSSLESS),
     )
-    return Table(
+    table = Table(
         columns,
         tuple(
             (
                 one.workload,
                 one.setting,
-                known(one.decode_rate, numbers.rate_estimate),
+                known(one.expected, lambda value: _figure(card.goal, value)),
                 known(one.speedup, numbers.speedup)
                 if one.outcome is Outcome.FASTER
                 else "reference",
+                known(one.decode_rate, numbers.rate_estimate),
                 known(one.acceptance, numbers.percent),
                 known(one.acceptance_length, numbers.length),
                 known(one.peak_memory, numbers.size),
                 known(one.lossless, lossless_words),
             )
-            for one in workloads
+            for one in card.workloads
         ),
     )
+    return table.without([AFTER_PREFILL] if card.goal is TuningGoal.DECODE else [])
 
 
 def _remarks(card: Card) -> tuple[str, ...]:
-    lines = []
+    lines = list(_about_the_goal(card))
     if card.unmeasured:
         why = "the curve through the others told enough"
         if not card.complete:
@@ -153,9 +220,22 @@ def _remarks(card: Card) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _predictions(found: Sequence[Prediction]) -> Table:
+def _about_the_goal(card: Card) -> Iterator[str]:
+    tuned_for = _WORDS[card.goal].tuned_for
+    if tuned_for is not None:
+        yield tuned_for
+    for one in card.workloads:
+        if one.cached:
+            count = numbers.counted(one.cached, "prompt")
+            yield (
+                f"{one.workload}, {one.setting}: {count} came partly from a cache, so that the "
+                "first token came sooner than after a whole prefill."
+            )
+
+
+def _predictions(card: Card) -> Table:
     return Table(
-        (SETTING, WORKLOAD, ROUNDS, PREDICTED, SPEEDUP, APART),
+        (SETTING, WORKLOAD, ROUNDS, PREDICTED, _WORDS[card.goal].speedup, APART),
         tuple(
             (
                 one.setting,
@@ -165,7 +245,7 @@ def _predictions(found: Sequence[Prediction]) -> Table:
                 numbers.speedup(one.speedup),
                 known(_apart(one), lambda share: f"{share:+.1%}"),
             )
-            for one in found
+            for one in card.predictions
         ),
     )
 

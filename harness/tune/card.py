@@ -10,7 +10,7 @@ from statistics import fmean
 
 from harness.analysis.lossless import Lossless
 from harness.analysis.settings import setting_names
-from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate
+from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate, median_estimate
 from harness.analysis.trial import TrialSummary
 from harness.records import Arm
 from harness.run_folder import RunData
@@ -19,6 +19,7 @@ from harness.tune.readings import Known, read_known
 from harness.tune.recommend import recommended, shared
 from harness.tune.search import Done, Measure, Outcome, Pick, beliefs, next_step, round_noise
 from harness.tune.space import Space
+from harness.tuning_goal import TuningGoal
 
 GRID_ROUNDS = 5
 """Of the exhaustive sweep that a tuning's time is held against."""
@@ -34,7 +35,8 @@ class Recommendation:
     """Its id; plain decoding's where that is best, or nothing is proven."""
     setting: str
     speedup: Estimate | None
-    """Of the setting; of an unproven outcome that of the best guess. None: nothing was measured."""
+    """In the goal's figure, above 1 for faster: of TTFT, plain's divided by the setting's. Of the
+    setting; of an unproven outcome that of the best guess. None: nothing was measured."""
     guess: str | None
     """The setting that may be faster, of an unproven outcome."""
     guess_arm: str | None
@@ -43,8 +45,13 @@ class Recommendation:
     """What it would take to prove that."""
     alike: tuple[str, ...]
     """Settings that were measured and cannot be told apart from it."""
+    expected: Estimate | None
+    """The goal's figure: tokens per second, or seconds of TTFT. Median over the samples."""
     decode_rate: Estimate | None
-    """Tokens per second to expect."""
+    """Tokens per second to expect after the first burst, whatever the goal."""
+    cached: int
+    """Samples whose prompt came partly from a cache, so that their TTFT is not that of a whole
+    prefill, and that could not be left out; 0 where the goal knows no prefill."""
     acceptance: float | None
     acceptance_length: float | None
     peak_memory: int | None
@@ -59,7 +66,8 @@ class ForAll:
     arm: str
     setting: str
     regret: float
-    """Share of the speed that it loses in its worst workload, against that workload's own best."""
+    """Share of the speed that it loses in its worst workload, against that workload's own best; of
+    TTFT, speed is 1 / TTFT."""
     worst: str
     command: str | None
     """What starts it by hand; None where it was never launched."""
@@ -91,6 +99,7 @@ class Excluded:
 class Card:
     """Everything that a tuning has to say."""
 
+    goal: TuningGoal
     workloads: tuple[Recommendation, ...]
     """None where plain decoding itself could not be measured."""
     for_all: ForAll | None
@@ -129,6 +138,7 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
         if any(evidence.speedup(candidate.arm, workload) for workload in known.space.workloads)
     }
     return Card(
+        goal=known.goal,
         workloads=tuple(_recommendation(known, pick, own, names, step) for pick in picks),
         for_all=None
         if one is None
@@ -172,7 +182,9 @@ def _recommendation(
         guess_arm=guess,
         missing=_missing(known, evidence, pick, step) if pick.outcome is Outcome.UNPROVEN else None,
         alike=() if pick.outcome is Outcome.PLAIN else tuple(names[a] for a in alike if a != PLAIN),
+        expected=_expected(known, chosen, pick.workload),
         decode_rate=None if row is None else row.decode_rate,
+        cached=0 if row is None or known.goal is TuningGoal.DECODE else row.cached,
         acceptance=None if row is None else row.speculating.acceptance_rate,
         acceptance_length=None if row is None else row.speculating.acceptance_length,
         peak_memory=None if row is None else row.peak_memory,
@@ -194,6 +206,13 @@ def _estimate(evidence: Evidence, arm: str, workload: str) -> Estimate | None:
     if effect is None:
         return None
     return Estimate(effect.ratio, effect.interval(CONFIDENCE), effect.pairs)
+
+
+def _expected(known: Known, chosen: str, workload: str) -> Estimate | None:
+    rates = [one.rate for one in known.readings if (one.arm, one.workload) == (chosen, workload)]
+    if known.goal is TuningGoal.TTFT:
+        return median_estimate([1 / rate for rate in rates])
+    return median_estimate(rates)
 
 
 def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done) -> str:

@@ -25,9 +25,9 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
         SuiteError: nothing that speculates can work here, or a draft model with nothing; and as
             `gather` and `make_plan`.
     """
+    if set(flags.get("methods", ())) == {PLAIN}:
+        return _of_plain(flags, runner_args)
     found = {"name": "tune", "budget": BUDGET, "draft_tokens": DRAFT_TOKENS, **flags}
-    if set(found.get("methods", ())) == {PLAIN}:
-        raise SuiteError("--method none is plain decoding: there is nothing to choose from")
     drafts = draft_models(found.pop("draft_model", ()))
     chosen = "methods" in found
     if not chosen or len(drafts) > 1:
@@ -46,6 +46,21 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
     plan = make_plan(*gather(None, found, runner_args))
     check_taken(drafts, plan, chosen=chosen)
     return found if chosen else that_can_work(found, plan)
+
+
+def _of_plain(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str, Any]:
+    """Of plain decoding alone, options may be free.
+
+    Raises:
+        SuiteError: none is; and as `gather` and `make_plan`.
+    """
+    found = {"name": "tune", "budget": BUDGET, **flags}
+    if len(make_plan(*gather(None, found, runner_args)).arms) == 1:
+        raise SuiteError(
+            "--method none is plain decoding: there is nothing to choose from, unless an option "
+            "has several values, as in --runner-arg threads=4,8"
+        )
+    return found
 
 
 def _runner(flags: Mapping[str, Any]) -> Runner:

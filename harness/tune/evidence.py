@@ -22,7 +22,7 @@ class Reading:
     workload: str
     prompt: str
     rate: float
-    """Tokens per second."""
+    """The goal's figure, of which more is better: tokens per second, or 1 / TTFT."""
     tokens: int = 0
     """After the first burst …"""
     steps: int = 0

@@ -16,7 +16,9 @@ from harness.differences import MOST_PROBES
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
 from harness.tune.evidence import PLAIN, Evidence, Reading
+from harness.tune.goal import NAMES, SPOILED_BY, rate_of
 from harness.tune.space import Candidate, Space
+from harness.tuning_goal import TuningGoal
 from runners.base.speculation import PLAIN as PLAIN_METHOD
 
 
@@ -32,6 +34,7 @@ class LeftOut:
 class Known:
     """What is known of a tuning by its records."""
 
+    goal: TuningGoal
     plain: Arm
     """What everything is held against: plain decoding with the first value of each option."""
     space: Space
@@ -62,9 +65,10 @@ def read_known(run: RunData) -> Known:
     reasons = {arm.id: records.reason_against(arm) for arm in arms if arm is not plain}
     reasons |= _of_families([arm for arm in arms if arm is not plain], reasons, records.measured)
     return Known(
+        goal=records.goal,
         plain=plain,
         space=replace(
-            space_of([arm for arm in arms if reasons.get(arm.id) is None], workloads),
+            space_of([arm for arm in arms if reasons.get(arm.id) is None], workloads, records.goal),
             silent=records.silent(workloads),
         ),
         readings=tuple(
@@ -80,11 +84,19 @@ def read_known(run: RunData) -> Known:
     )
 
 
-def space_of(arms: Sequence[Arm], workloads: Iterable[str]) -> Space:
-    """All arms but the first plain one are candidates."""
+def space_of(arms: Sequence[Arm], workloads: Iterable[str], goal: TuningGoal) -> Space:
+    """All arms but the first plain one are candidates.
+
+    Of TTFT, the shortest of each family alone: the first token comes before any draft is verified,
+    so that a longer one can bring it no sooner.
+    """
     plain = next((arm for arm in arms if arm.is_baseline), None)
-    candidates = tuple(_candidate(arm) for arm in arms if arm is not plain)
-    return Space(candidates, tuple(dict.fromkeys(workloads)))
+    space = Space(
+        tuple(_candidate(arm) for arm in arms if arm is not plain), tuple(dict.fromkeys(workloads))
+    )
+    if goal is not TuningGoal.TTFT:
+        return space
+    return replace(space, candidates=tuple(family[0] for family in space.families.values()))
 
 
 def before(run: RunData, number: int) -> RunData:
@@ -127,6 +139,7 @@ class _Records:
     """The records of a run by arm."""
 
     def __init__(self, run: RunData, plain: Arm) -> None:
+        self.goal = run.manifest.suite.goal or TuningGoal.DECODE
         self._run = run
         self._plain = plain
         self._launches: dict[str, list[Launch]] = defaultdict(list)
@@ -163,13 +176,13 @@ class _Records:
         if self._plain.impossible is not None:
             return self._plain.impossible
         ok, failed = self._ok[self._plain.id], self._failed[self._plain.id]
-        if any(sample.decode_rate for sample in ok):
+        if any(rate_of(self.goal, sample) is not None for sample in ok):
             return None
         if self.is_plain_lost():
             return f"plain decoding: {self._launches[self._plain.id][-1].reason}"
         if failed:
             return f"plain decoding: {failed[0].reason}"
-        return "plain decoding has no decode rate" if ok else None
+        return f"plain decoding has no {NAMES[self.goal]}" if ok else None
 
     def is_plain_lost(self) -> bool:
         launches = self._launches[self._plain.id]
@@ -203,16 +216,19 @@ class _Records:
         return _reason_against_text(self._lossless(ok))
 
     def readings(self, arm: Arm, workload: str) -> Iterator[Reading]:
-        """Of the samples that no doubt spoils the decode rate of."""
+        """Of the samples that no doubt spoils the goal's figure of."""
         samples = [sample for sample in self._ok[arm.id] if sample.workload == workload]
         speculates = arm.method != PLAIN_METHOD
         if speculates and self._is_silent(arm, workload):
             return
+        # TTFT has no steps. Of a whole request, a step's cost has its share of the prefill.
+        speculates = speculates and self.goal is not TuningGoal.TTFT
         steady = {sample.key for sample in self._doubts.sound(samples, Figure.ACCEPTANCE).samples}
-        for sample in self._doubts.sound(samples, Figure.RATE).samples:
-            if sample.decode_rate:
+        for sample in self._doubts.sound(samples, *SPOILED_BY[self.goal]).samples:
+            rate = rate_of(self.goal, sample)
+            if rate is not None:
                 told = speculates and sample.key in steady
-                yield _reading(PLAIN if arm is self._plain else arm.id, sample, told=told)
+                yield _reading(PLAIN if arm is self._plain else arm.id, sample, rate, told=told)
 
     def _lossless(self, samples: Sequence[Sample]) -> Lossless:
         return compare(
@@ -223,8 +239,8 @@ class _Records:
         )
 
 
-def _reading(arm: str, sample: Sample, *, told: bool) -> Reading:
-    """`told`: what it says of its steps is to be believed."""
+def _reading(arm: str, sample: Sample, rate: float, *, told: bool) -> Reading:
+    """`told`: what it says of its steps tells what a step costs."""
     tokens = steps = 0
     accepted: tuple[int, ...] = ()
     if told and sample.output_tokens and sample.steps and sample.steps > 1:
@@ -236,7 +252,7 @@ def _reading(arm: str, sample: Sample, *, told: bool) -> Reading:
         round=sample.round,
         workload=sample.workload,
         prompt=sample.prompt,
-        rate=sample.decode_rate or 0.0,
+        rate=rate,
         tokens=tokens,
         steps=steps,
         accepted=accepted,

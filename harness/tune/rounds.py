@@ -7,6 +7,7 @@ from harness.run_folder import RunData
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.readings import Known, before, read_known, space_of
 from harness.tune.search import Measure, next_step
+from harness.tuning_goal import TuningGoal
 
 
 def arms_of_round(run: RunData, number: int) -> tuple[str, ...]:
@@ -27,7 +28,8 @@ def first_round(plan: Plan) -> tuple[str, ...]:
     """Ids of the arms of the first round of a tuning, before anything was measured."""
     arms = plan.measured
     workloads = [prompt.workload for prompt in plan.prompts]
-    step = next_step(space_of(arms, workloads), Evidence(()))
+    goal = plan.suite.goal or TuningGoal.DECODE
+    step = next_step(space_of(arms, workloads, goal), Evidence(()))
     plain = next(arm.id for arm in arms if arm.is_baseline)
     return (plain, *(step.arms if isinstance(step, Measure) else ()))
 

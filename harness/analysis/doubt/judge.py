@@ -111,9 +111,9 @@ class Doubts:
     def spoiled(self, sample: Sample, figure: Figure) -> bool:
         return any(figure in mark.spoils for mark in self.of(sample))
 
-    def sound(self, samples: Sequence[Sample], figure: Figure) -> Sound[Sample]:
-        """What the figure is made of; `samples` are those of one trial that succeeded."""
-        return sound(samples, self.marks, figure)
+    def sound(self, samples: Sequence[Sample], *figures: Figure) -> Sound[Sample]:
+        """What the figures are made of; `samples` are those of one trial that succeeded."""
+        return sound(samples, self.marks, *figures)
 
 
 def judge(run: RunData) -> Doubts:

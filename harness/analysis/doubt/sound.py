@@ -27,16 +27,17 @@ class Sound(Generic[AnySample]):
 
 
 def sound(
-    samples: Sequence[AnySample], marks: Mapping[SampleKey, Sequence[Mark]], figure: Figure
+    samples: Sequence[AnySample], marks: Mapping[SampleKey, Sequence[Mark]], *figures: Figure
 ) -> Sound[AnySample]:
-    """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`."""
+    """`samples`: those of one trial that succeeded; one without marks may be missing in `marks`.
+    `figures`: what is made of them; of several together, each has to be sound."""
     if not marks:
         return Sound(tuple(samples), (), doubtful=False)
     kept: list[AnySample] = []
     spoiled: list[AnySample] = []
     for sample in samples:
         found = marks.get(sample.key)
-        doubted = found and any(figure in mark.spoils for mark in found)
+        doubted = found and any(not mark.spoils.isdisjoint(figures) for mark in found)
         (spoiled if doubted else kept).append(sample)
     if len(spoiled) > MOST_LEFT_OUT * len(samples):
         return Sound(tuple(samples), tuple(spoiled), doubtful=True)

@@ -10,7 +10,8 @@ from harness.gather import gather
 from harness.manifest import differences
 from harness.quantities import parse_duration
 from harness.records import Session
-from harness.suite import MOST_FOR_TUNING, SuiteError, make_suite
+from harness.suite import MOST_FOR_TUNING, Suite, SuiteError, make_suite
+from harness.tuning_goal import TuningGoal
 from tests.harness.builders import make_arm, make_launch, make_run, make_samples
 
 NONE, K2, K4 = make_arm(), make_arm("mtp", 2), make_arm("mtp", 4)
@@ -67,4 +68,24 @@ def test_more_time_is_no_other_run_but_a_sweep_is() -> None:
     samples = make_samples(NONE, [50.0])
     manifests = [make_run((NONE, K2), samples, budget=b).manifest for b in (60.0, 600.0, None)]
     assert not differences(manifests[0], manifests[1])
-    assert differences(manifests[0], manifests[2]) == ["budget: was 60.0, is now None"]
+    assert "budget: was 60.0, is now None" in differences(manifests[0], manifests[2])
+
+
+def test_a_tuning_keeps_its_goal() -> None:
+    samples = make_samples(NONE, [50.0])
+    decode, unnamed, ttft = (
+        make_run((NONE, K2), samples, budget=60.0, goal=goal).manifest
+        for goal in ("decode", None, "ttft")
+    )
+    assert unnamed.suite.goal is TuningGoal.DECODE
+    assert not differences(decode, unnamed)
+    assert differences(decode, ttft) == ["goal: was decode, is now ttft"]
+    assert Suite.model_validate_json(ttft.suite.model_dump_json()) == ttft.suite
+
+
+def test_a_goal_is_of_a_tuning() -> None:
+    with pytest.raises(SuiteError, match="--goal says what a tuning makes faster, and without a"):
+        gather(None, {"runner": "mock", "methods": ("mtp",), "goal": "ttft"}, ())
+    with pytest.raises(SuiteError, match=r"--goal: .*'decode', 'throughput' or 'ttft', not 'fast'"):
+        make_suite({"runner": "mock", "budget": "1m", "goal": "fast"})
+    assert make_suite({"runner": "mock"}).goal is None
