@@ -60,8 +60,9 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
 
 def _tuning(section: TuningSection) -> Iterator[str]:
     yield from _section(tuning.HEADING, "", section.table, section.remarks)
-    if section.command is not None:
-        yield escape.markdown_fence(section.command)
+    for start in section.starts:
+        yield escape.markdown(start.heading)
+        yield escape.markdown_fence(start.command)
     yield from _section(tuning.PREDICTIONS, tuning.PREDICTED_MEANING, section.predictions)
     yield from _section(tuning.EXCLUDED, tuning.EXCLUDED_MEANING, section.excluded)
 

@@ -91,6 +91,16 @@ _WORDS: Mapping[TuningGoal, _Words] = {
 
 
 @dataclass(frozen=True)
+class Start:
+    """How a recommended setting is started by hand."""
+
+    heading: str
+    """'To start mtp k=4 by hand, for coding:'."""
+    command: str
+    """As it is to be pasted: one line or more."""
+
+
+@dataclass(frozen=True)
 class TuningSection:
     """A card for every format to print."""
 
@@ -99,8 +109,8 @@ class TuningSection:
     """The answer for each workload, and for all of them."""
     table: Table
     remarks: tuple[str, ...]
-    command: str | None
-    """What starts the setting for all workloads."""
+    starts: tuple[Start, ...]
+    """Of the setting for all workloads, and of those that a workload has for itself."""
     predictions: Table
     excluded: Table
 
@@ -111,9 +121,31 @@ def tuning_section(card: Card) -> TuningSection:
         headlines=_headlines(card),
         table=_table(card),
         remarks=_remarks(card),
-        command=None if card.for_all is None else card.for_all.command,
+        starts=_starts(card),
         predictions=_predictions(card),
         excluded=Table((SETTING, REASON), tuple((e.setting, e.reason) for e in card.excluded)),
+    )
+
+
+def _starts(card: Card) -> tuple[Start, ...]:
+    """One for each setting, though several workloads have it."""
+    if card.for_all is None:
+        return ()
+    commands = {card.for_all.setting: card.for_all.command}
+    uses: dict[str, list[str]] = {card.for_all.setting: ["all workloads"]}
+    for one in card.workloads:
+        if one.setting != card.for_all.setting:
+            commands[one.setting] = one.command
+            uses.setdefault(one.setting, []).append(one.workload)
+    several = len(card.workloads) > 1
+    return tuple(
+        Start(
+            f"To start {setting} by hand"
+            + (f", for {numbers.listed(uses[setting])}:" if several else ":"),
+            command,
+        )
+        for setting, command in commands.items()
+        if command is not None
     )
 
 

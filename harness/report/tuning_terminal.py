@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_card(report: Report, section: TuningSection, console: Console) -> None:
-    """What doubts the run, the answers, the figures, the command to paste, and what it stands on.
+    """What doubts the run, the answers, the figures, commands to paste, and what it stands on.
 
     `section` is the report's own.
     """
@@ -26,11 +26,11 @@ def print_card(report: Report, section: TuningSection, console: Console) -> None
     for line in section.headlines:
         print_line(console, line, style="bold")
     print_table(console, HEADING, section.table)
-    if section.command is not None:
+    for start in section.starts:
         console.print()
-        print_line(console, "To start it by hand:")
+        print_line(console, start.heading)
         # On one line however narrow the terminal is, so that it can be copied.
-        console.print(Text(clean_lines(section.command)), soft_wrap=True)
+        console.print(Text(clean_lines(start.command)), soft_wrap=True)
     print_table(console, PREDICTIONS, section.predictions)
     print_table(console, EXCLUDED, section.excluded)
     console.print()

@@ -57,6 +57,8 @@ class Recommendation:
     peak_memory: int | None
     lossless: Lossless | None
     """None for plain decoding."""
+    command: str | None
+    """What starts the setting by hand; None where it was never launched."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class ForAll:
     TTFT, speed is 1 / TTFT."""
     worst: str
     command: str | None
-    """What starts it by hand; None where it was never launched."""
+    """As a recommendation's."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
     }
     return Card(
         goal=known.goal,
-        workloads=tuple(_recommendation(known, pick, own, names, step) for pick in picks),
+        workloads=tuple(_recommendation(run, known, pick, own, names, step) for pick in picks),
         for_all=None
         if one is None
         else ForAll(arm, names[arm], one.regret, one.worst, _command(run, arm)),
@@ -159,7 +161,8 @@ def _rounds(known: Known, evidence: Evidence) -> int:
     return max((evidence.rounds(PLAIN, one) for one in known.space.workloads), default=0)
 
 
-def _recommendation(
+def _recommendation(  # noqa: PLR0917 - all that a card is made of
+    run: RunData,
     known: Known,
     pick: Pick,
     rows: Mapping[tuple[str, str], TrialSummary],
@@ -189,6 +192,7 @@ def _recommendation(
         acceptance_length=None if row is None else row.speculating.acceptance_length,
         peak_memory=None if row is None else row.peak_memory,
         lossless=None if row is None or chosen == PLAIN else row.lossless,
+        command=_command(run, arm),
     )
 
 

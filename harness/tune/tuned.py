@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.analysis.statistics import Estimate
 from harness.records import Arm
 from harness.run_folder import RunData
 from harness.suite import RunnerSpec, Suite
-from harness.tune.card import Card
+from harness.tune.card import Card, Recommendation
+from harness.tune.search import Outcome
 from runners.base.contract import OptionValue
 
 TUNED = "tuned.toml"
@@ -29,7 +31,7 @@ def write_tuned(run: RunData, card: Card, folder: Path) -> Path:
 def tuned(run: RunData, card: Card) -> str:
     """The suite as TOML: each recommended setting, and best guesses that are not proven yet.
 
-    Plain decoding is measured beside them, as in any suite.
+    A comment says what each is for. Plain decoding is measured beside them, as in any suite.
     """
     wanted = [one.arm for one in card.workloads]
     wanted += [one.guess_arm for one in card.workloads if one.guess_arm is not None]
@@ -37,10 +39,10 @@ def tuned(run: RunData, card: Card) -> str:
     arms = [arm for arm in run.manifest.arms if arm.id in wanted]
     # Plain decoding comes with each setting; alone it needs a table of its own.
     drafting = [arm for arm in arms if not arm.is_baseline] or arms
-    return "\n".join(_lines(run.manifest.suite, drafting)) + "\n"
+    return "\n".join(_lines(run.manifest.suite, drafting, card)) + "\n"
 
 
-def _lines(suite: Suite, arms: Sequence[Arm]) -> Iterator[str]:
+def _lines(suite: Suite, arms: Sequence[Arm], card: Card) -> Iterator[str]:
     yield "# What a tuning recommends, to be measured beside plain decoding: bench sweep tuned.toml"
     yield f"name = {_text(f'{suite.name}d' if suite.name == 'tune' else suite.name)}"
     yield f"runner = {_text(suite.runner[0])}"
@@ -57,8 +59,15 @@ def _lines(suite: Suite, arms: Sequence[Arm]) -> Iterator[str]:
     yield f"keep_text = {_value(suite.keep_text)}"
     for name, build in suite.runners.items():
         yield from ("", f"[runners.{_text(name)}]", *_build(build))
+    own = {arm.id for arm in arms}
+    beside = [one for one in card.workloads if own.isdisjoint((one.arm, one.guess_arm))]
+    if beside:
+        yield ""
+    for one in beside:
+        yield _comment(f"{one.workload}: {_why(one)}")
     for arm in arms:
         yield ""
+        yield from _uses(arm, card)
         yield "[[arm]]"
         yield f"method = {_text(arm.method)}"
         if arm.draft_tokens is not None:
@@ -67,6 +76,35 @@ def _lines(suite: Suite, arms: Sequence[Arm]) -> Iterator[str]:
             yield f"draft_model = {_text(arm.draft_model)}"
         if arm.options:
             yield f"args = {_table(dict(arm.options))}"
+
+
+def _uses(arm: Arm, card: Card) -> Iterator[str]:
+    """What an arm is recommended for, and where it is a guess, as comments."""
+    for one in card.workloads:
+        if one.arm == arm.id:
+            yield _comment(f"{one.workload}: {_why(one)}")
+        elif one.guess_arm == arm.id:
+            yield _comment(f"{one.workload}: {_ratio(one.speedup)}, not proven")
+    if card.for_all is not None and card.for_all.arm == arm.id and len(card.workloads) > 1:
+        lost = f", at worst {card.for_all.regret:.1%} below the best of {card.for_all.worst}"
+        yield _comment(f"for all workloads{lost if card.for_all.regret else ''}")
+
+
+def _why(one: Recommendation) -> str:
+    return _ratio(one.speedup) if one.outcome is Outcome.FASTER else one.outcome.value
+
+
+def _ratio(speedup: Estimate | None) -> str:
+    if speedup is None:
+        return "not measured"
+    interval = speedup.interval
+    shown = "" if interval is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{speedup.value:.2f}x plain{shown}"
+
+
+def _comment(text: str) -> str:
+    """On one line, without what a comment of TOML may not hold: a workload is named by a file."""
+    return "# " + "".join(c if c.isprintable() else " " for c in text)
 
 
 def _build(build: RunnerSpec) -> Iterator[str]:

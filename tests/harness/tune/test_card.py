@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -172,13 +173,101 @@ def test_tuned_is_a_suite_of_the_recommended_setting(tmp_path: Path) -> None:
 
 def test_tuned_of_an_unproven_tuning_has_the_best_guess() -> None:
     run = run_of(rounds=2, none=50, k4=80, k8=60)
-    (arm,) = tomllib.loads(tuned(run, card_of(run)))["arm"]
+    text = tuned(run, card_of(run))
+    (arm,) = tomllib.loads(text)["arm"]
     assert (arm["method"], arm["draft_tokens"]) == ("mtp", 4)
+    assert comments_before_arms(text)[-1][0].startswith("# coding: 1.60x plain")
+    assert comments_before_arms(text)[-1][0].endswith(", not proven")
 
 
 def test_tuned_where_plain_is_best_measures_plain() -> None:
     run = run_of(none=50, k4=40, k8=30)
-    assert tomllib.loads(tuned(run, card_of(run)))["arm"] == [{"method": "none"}]
+    text = tuned(run, card_of(run))
+    assert tomllib.loads(text)["arm"] == [{"method": "none"}]
+    assert comments_before_arms(text) == [["# coding: plain is best"]]
+
+
+def comments_before_arms(text: str) -> list[list[str]]:
+    blocks = text.split("\n\n")
+    return [
+        [line for line in block.splitlines() if line.startswith("#")]
+        for block in blocks
+        if "[[arm]]" in block
+    ]
+
+
+def of_two_workloads(prose: dict[str, float]) -> RunData:
+    """Coding has k=4 at 1.6x, k=8 at 1.2x; of prose the rates are given."""
+    arms = {"none": NONE, "k4": K4, "k8": K8}
+    samples: list[Sample] = []
+    for workload, rates in (("coding", {"none": 50, "k4": 80, "k8": 60}), ("prose", prose)):
+        for name, rate in rates.items():
+            own = [rate * (1 + 0.004 * ((7 * i) % 3)) for i in range(4 * len(PROMPTS))]
+            samples += make_samples(arms[name], own, prompts=PROMPTS, workload=workload)
+    launches = [make_launch(arm, n, command=f"start {arm.id}") for arm in ARMS for n in range(1, 5)]
+    return make_run(ARMS, samples, launches=launches, budget=600.0)
+
+
+def test_each_setting_that_is_recommended_has_its_command() -> None:
+    run = of_two_workloads({"none": 50, "k4": 60, "k8": 90})
+    card = card_of(run)
+    assert [(one.arm, one.command) for one in card.workloads] == [
+        (K4.id, "start mtp-k4"),
+        (K8.id, "start mtp-k8"),
+    ]
+    assert card.for_all is not None
+    own, other = (K4, "coding"), (K8, "prose")
+    if card.for_all.arm == K8.id:
+        own, other = (K8, "prose"), (K4, "coding")
+    starts = tuning_section(card).starts
+    assert [(start.heading, start.command) for start in starts] == [
+        (
+            f"To start {own[0].label} by hand, for all workloads:",
+            f"start {own[0].id}",
+        ),
+        (
+            f"To start {other[0].label} by hand, for {other[1]}:",
+            f"start {other[0].id}",
+        ),
+    ]
+    report = build_report(run)
+    for page in (markdown.render(report, ()), html.render(report, ())):
+        assert page.count("To start mtp k=") == 2
+
+
+def test_one_setting_for_each_workload_has_one_command() -> None:
+    card = card_of(of_two_workloads({"none": 50, "k4": 90, "k8": 60}))
+    (start,) = tuning_section(card).starts
+    assert start.heading == "To start mtp k=4 by hand, for all workloads:"
+    (start,) = tuning_section(card_of(run_of(none=50, k4=80, k8=60))).starts
+    assert start.heading == "To start mtp k=4 by hand:"
+
+
+def test_tuned_says_what_each_setting_is_for() -> None:
+    run = of_two_workloads({"none": 50, "k4": 60, "k8": 90})
+    text = tuned(run, card_of(run))
+    first, second = comments_before_arms(text)
+    assert re.fullmatch(r"# coding: 1\.60x plain \[1\.\d\d, 1\.\d\d\]", first[0])
+    assert re.fullmatch(r"# prose: 1\.80x plain \[1\.\d\d, 1\.\d\d\]", second[0])
+    shared = [line for line in (*first, *second) if line.startswith("# for all workloads, at wor")]
+    assert len(shared) == 1
+    assert shared[0].endswith(("below the best of coding", "below the best of prose"))
+
+
+def test_tuned_says_where_plain_is_best() -> None:
+    run = of_two_workloads({"none": 50, "k4": 40, "k8": 30})
+    text = tuned(run, card_of(run))
+    assert "\n# prose: plain is best\n" in text
+    assert [arm["method"] for arm in tomllib.loads(text)["arm"]] == ["mtp"]
+
+
+def test_no_name_of_a_workload_breaks_out_of_a_comment() -> None:
+    run = run_of(none=50, k4=80, k8=60)
+    card = card_of(run)
+    evil = 'c\r\n[[arm]]\x1b[2J\u2028\x7fmethod = "none"'
+    (one,) = card.workloads
+    card = dataclasses.replace(card, workloads=(dataclasses.replace(one, workload=evil),))
+    assert len(tomllib.loads(tuned(run, card))["arm"]) == 1
 
 
 def test_tuned_holds_any_text() -> None:

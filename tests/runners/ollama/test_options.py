@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -197,11 +199,11 @@ def test_the_environment_is_the_plans(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_commands_to_paste(model: Path) -> None:
-    serve, modelfile, create, run = commands(
-        settings(model, Speculation("mtp", 3), use_mmap=False), OWN
-    ).splitlines()
+    text = commands(settings(model, Speculation("mtp", 3), use_mmap=False), OWN)
+    serve, wait, modelfile, create, run = text.replace("\\\n", "").splitlines()
     assert "'/opt/my apps/ollama' serve &" in serve
     assert "OLLAMA_NUM_PARALLEL=1" in serve
+    assert wait.startswith("until OLLAMA_HOST=127.0.0.1:")
     words = shlex.split(modelfile)
     assert words[2] == f'FROM "{model}"'
     assert "PARAMETER draft_num_predict 3" in words
@@ -209,4 +211,23 @@ def test_commands_to_paste(model: Path) -> None:
     assert words[-2:] == [">", "Modelfile"]
     assert create.endswith("create decodebench -f Modelfile")
     assert run.startswith("OLLAMA_HOST=127.0.0.1:")
+    assert max(map(len, text.splitlines())) < 100 + len(str(model))
     assert "serve" not in commands(settings(model, build=OTHERS), OTHERS)
+
+
+def test_a_shell_runs_what_is_pasted(tmp_path: Path) -> None:
+    """A stand-in for `ollama` writes down how it is called."""
+    program = tmp_path / "my apps" / "ollama"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$1 $OLLAMA_HOST $OLLAMA_NUM_PARALLEL" >> calls\n')
+    program.chmod(0o755)
+    model = gguf(tmp_path / "it's $HOME \\n.gguf", "qwen35")
+    build = dataclasses.replace(OWN, path=str(program))
+    text = commands(settings(model, Speculation("mtp", 3)), build)
+    subprocess.run(["sh", "-c", f"{text}\nwait"], cwd=tmp_path, check=True)
+    calls = sorted((tmp_path / "calls").read_text().splitlines())
+    host = "127.0.0.1:11500"
+    assert calls == [f"create {host} ", f"list {host} ", f"run {host} ", f"serve {host} 1"]
+    modelfile = (tmp_path / "Modelfile").read_text().splitlines()
+    assert modelfile[0] == f'FROM "{model}"'
+    assert "PARAMETER draft_num_predict 3" in modelfile
