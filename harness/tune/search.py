@@ -231,10 +231,11 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
     elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
         # Of a family without a speed-up nobody knows.
         outcome = Outcome.UNPROVEN if _untold(space, evidence, workload) else Outcome.PLAIN
+    is_guess = outcome is Outcome.UNPROVEN and known[best].mean > 0
     return Pick(
         workload=workload,
         outcome=outcome,
-        arm=best if known[best].mean > 0 and outcome is not Outcome.PLAIN else PLAIN,
+        arm=best if is_guess or outcome is Outcome.FASTER else PLAIN,
         speedup=effect.ratio,
         interval=effect.interval(1 - 2 * ERROR_RATE),
         alike=tuple(arm for arm in ranked[1:] if _are_alike(known[arm], known[best])),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.suite import MOST_FOR_TUNING
 from harness.tune.evidence import PLAIN, Evidence, Reading
+from harness.tune.recommend import recommended
 from harness.tune.search import Done, Measure, Outcome, next_step
 from harness.tune.space import Candidate, Space
 from tests.harness.tune.landscapes import Cost, arm_of, launch, plain, readings, space, speedup
@@ -122,6 +123,19 @@ def test_what_is_left_out_is_measured_no_more() -> None:
     less = space().without(step.arms)
     after = next_step(less, Evidence(r for r in found if r.arm not in step.arms))
     assert not isinstance(after, Measure) or not set(after.arms) & set(step.arms)
+
+
+def test_what_is_proven_is_picked_though_the_curve_would_have_it_slower_than_plain() -> None:
+    found: list[Reading] = []
+    for number in range(1, 4):
+        found += plain(number, noise=0.001)
+        for k, gain in ((2, 0.8), (4, 1.045)):
+            found += readings(arm_of(k), number, gain, k=k, alpha=0.5, noise=0.001)
+    done = next_step(space((2, 4)), Evidence(found), out_of_time=True)
+    assert isinstance(done, Done)
+    (pick,) = done.picks
+    assert (pick.outcome, pick.arm) == (Outcome.FASTER, arm_of(4))
+    assert recommended(space((2, 4)), Evidence(found), pick) == arm_of(4)
 
 
 def test_two_rounds_prove_nothing() -> None:
