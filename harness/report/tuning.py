@@ -23,7 +23,8 @@ from harness.report.tables import (
     lossless_words,
 )
 from harness.suite import MOST_FOR_TUNING
-from harness.tune.card import GRID_ROUNDS, Card, ForAll, Prediction, Recommendation
+from harness.tune.card import GRID_ROUNDS, Card, Prediction, Recommendation
+from harness.tune.goal import THAN_PLAIN, behind
 from harness.tune.search import Outcome
 from harness.tuning_goal import TuningGoal
 
@@ -54,8 +55,6 @@ class _Words:
     """What all figures of the card are about; None where it is what every report's are."""
     expected: str
     """With the figure in the place of {}."""
-    than_plain: str = "plain"
-    """After '1.21x'."""
     reads: str = ""
     """After '0.83x', where plain is not named."""
     where: str = ""
@@ -71,7 +70,6 @@ _WORDS: Mapping[TuningGoal, _Words] = {
         "from sending it to its end, prefill included, one request at a time. It is not the "
         "throughput of many at once.",
         "{} tok/s with the prefill",
-        than_plain="plain over the whole request",
         reads=" over the whole request",
         where=" over the whole request",
     ),
@@ -83,7 +81,6 @@ _WORDS: Mapping[TuningGoal, _Words] = {
         "stands for all. A TTFT speed-up is plain's TTFT divided by the setting's: 1.25x takes 80% "
         "of plain's time, 0.80x takes 125% of it.",
         "TTFT {}",
-        than_plain="as fast as plain to the first token",
         reads=" as fast to the first token",
         where=" to the first token",
     ),
@@ -156,19 +153,12 @@ def _headlines(card: Card) -> tuple[str, ...]:
         return ("Nothing to recommend: nothing was measured",)
     lines = [f"{one.workload}: {_answer(one, card.goal)}" for one in card.workloads]
     if card.for_all is not None and len(card.workloads) > 1:
-        loss = _loss(card.for_all, card.goal) if card.for_all.regret else "the best of each of them"
+        loss = "the best of each of them"
+        if card.for_all.regret:
+            lost = behind(card.goal, card.for_all.regret)
+            loss = f"at worst {lost} the best of {card.for_all.worst}"
         lines.append(f"all workloads: {card.for_all.setting}, {loss}")
     return tuple(lines)
-
-
-def _loss(one: ForAll, goal: TuningGoal) -> str:
-    if goal is TuningGoal.TTFT:
-        longer = 1 / (1 - one.regret) - 1
-        return (
-            f"at worst {numbers.percent(longer)} longer to the first token than the best of "
-            f"{one.worst}"
-        )
-    return f"at worst {numbers.percent(one.regret)} below the best of {one.worst}"
 
 
 def _figure(goal: TuningGoal, estimate: Estimate) -> str:
@@ -186,7 +176,7 @@ def _answer(one: Recommendation, goal: TuningGoal) -> str:
     if one.outcome is Outcome.FASTER:
         faithful = "" if one.lossless is None else f", {_faithful(one.lossless)}"
         alike = f"; cannot be told apart from {numbers.listed(one.alike)}" if one.alike else ""
-        return f"{one.setting} is {shown} {words.than_plain}{figure}{faithful}{alike}"
+        return f"{one.setting} is {shown} {THAN_PLAIN[goal]}{figure}{faithful}{alike}"
     if one.outcome is Outcome.PLAIN:
         return f"plain is best{figure}; the fastest setting beside it reads {shown}{words.reads}"
     guess = f", though {one.guess} reads {shown}" if one.guess is not None else ""
@@ -229,6 +219,7 @@ def _table(card: Card) -> Table:
 
 def _remarks(card: Card) -> tuple[str, ...]:
     lines = list(_about_the_goal(card))
+    lines += [f"{one.setting}: {one.reason}. That is too few to leave." for one in card.failed]
     if card.unmeasured:
         why = "the curve through the others told enough"
         if not card.complete:

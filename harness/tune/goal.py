@@ -15,6 +15,13 @@ NAMES: Mapping[TuningGoal, str] = {
 }
 """What a sentence calls the figure."""
 
+THAN_PLAIN: Mapping[TuningGoal, str] = {
+    TuningGoal.DECODE: "plain",
+    TuningGoal.THROUGHPUT: "plain over the whole request",
+    TuningGoal.TTFT: "as fast as plain to the first token",
+}
+"""What follows '1.21x'."""
+
 SPOILED_BY: Mapping[TuningGoal, tuple[Figure, ...]] = {
     TuningGoal.DECODE: (Figure.RATE,),
     TuningGoal.THROUGHPUT: (Figure.RATE, Figure.TTFT),
@@ -35,3 +42,10 @@ def rate_of(goal: TuningGoal, sample: Sample) -> float | None:
     if not sample.output_tokens or not sample.wall_s:
         return None
     return sample.output_tokens / sample.wall_s
+
+
+def behind(goal: TuningGoal, regret: float) -> str:
+    """'3.1% below', '3.2% longer to the first token than', of a share of the speed that is lost."""
+    if goal is TuningGoal.TTFT:
+        return f"{1 / (1 - regret) - 1:.1%} longer to the first token than"
+    return f"{regret:.1%} below"

@@ -11,7 +11,9 @@ from harness.records import Arm
 from harness.run_folder import RunData
 from harness.suite import RunnerSpec, Suite
 from harness.tune.card import Card, Recommendation
+from harness.tune.goal import THAN_PLAIN, behind
 from harness.tune.search import Outcome
+from harness.tuning_goal import TuningGoal
 from runners.base.contract import OptionValue
 
 TUNED = "tuned.toml"
@@ -31,15 +33,19 @@ def write_tuned(run: RunData, card: Card, folder: Path) -> Path:
 def tuned(run: RunData, card: Card) -> str:
     """The suite as TOML: each recommended setting, and best guesses that are not proven yet.
 
-    A comment says what each is for. Plain decoding is measured beside them, as in any suite.
+    A comment says what each is for. The plain decoding that they were held against is measured
+    beside them.
     """
     wanted = [one.arm for one in card.workloads]
     wanted += [one.guess_arm for one in card.workloads if one.guess_arm is not None]
     wanted += [card.for_all.arm] if card.for_all is not None else []
     arms = [arm for arm in run.manifest.arms if arm.id in wanted]
-    # Plain decoding comes with each setting; alone it needs a table of its own.
-    drafting = [arm for arm in arms if not arm.is_baseline] or arms
-    return "\n".join(_lines(run.manifest.suite, drafting, card)) + "\n"
+    plain = next(arm for arm in run.manifest.arms if arm.is_baseline)
+    others = [arm for arm in arms if arm is not plain]
+    # It comes with whatever differs from it in the way of drafting alone; else it needs a table.
+    if not others or any(arm.baseline != plain.id for arm in others):
+        others = [plain, *others]
+    return "\n".join(_lines(run.manifest.suite, others, card)) + "\n"
 
 
 def _lines(suite: Suite, arms: Sequence[Arm], card: Card) -> Iterator[str]:
@@ -64,7 +70,7 @@ def _lines(suite: Suite, arms: Sequence[Arm], card: Card) -> Iterator[str]:
     if beside:
         yield ""
     for one in beside:
-        yield _comment(f"{one.workload}: {_why(one)}")
+        yield _comment(f"{one.workload}: {_why(one, card.goal)}")
     for arm in arms:
         yield ""
         yield from _uses(arm, card)
@@ -82,24 +88,25 @@ def _uses(arm: Arm, card: Card) -> Iterator[str]:
     """What an arm is recommended for, and where it is a guess, as comments."""
     for one in card.workloads:
         if one.arm == arm.id:
-            yield _comment(f"{one.workload}: {_why(one)}")
+            yield _comment(f"{one.workload}: {_why(one, card.goal)}")
         elif one.guess_arm == arm.id:
-            yield _comment(f"{one.workload}: {_ratio(one.speedup)}, not proven")
+            yield _comment(f"{one.workload}: {_ratio(one.speedup, card.goal)}, not proven")
     if card.for_all is not None and card.for_all.arm == arm.id and len(card.workloads) > 1:
-        lost = f", at worst {card.for_all.regret:.1%} below the best of {card.for_all.worst}"
+        lost = f", at worst {behind(card.goal, card.for_all.regret)} the best of "
+        lost += card.for_all.worst
         yield _comment(f"for all workloads{lost if card.for_all.regret else ''}")
 
 
-def _why(one: Recommendation) -> str:
-    return _ratio(one.speedup) if one.outcome is Outcome.FASTER else one.outcome.value
+def _why(one: Recommendation, goal: TuningGoal) -> str:
+    return _ratio(one.speedup, goal) if one.outcome is Outcome.FASTER else one.outcome.value
 
 
-def _ratio(speedup: Estimate | None) -> str:
+def _ratio(speedup: Estimate | None, goal: TuningGoal) -> str:
     if speedup is None:
         return "not measured"
     interval = speedup.interval
     shown = "" if interval is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
-    return f"{speedup.value:.2f}x plain{shown}"
+    return f"{speedup.value:.2f}x {THAN_PLAIN[goal]}{shown}"
 
 
 def _comment(text: str) -> str:
