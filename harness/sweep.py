@@ -17,7 +17,7 @@ from harness.plan import Batch, Plan
 from harness.probing import Prober
 from harness.records import Launch, Sample, Session
 from harness.run_folder import RunFolder
-from harness.spent import Spent
+from harness.spent import Spent, spent_s
 from harness.standing import standing
 from runners.base.contract import (
     Message,
@@ -120,7 +120,7 @@ class Sweep:
         """
         from harness.tune.rounds import arms_of_round  # noqa: PLC0415
 
-        budget_s -= sum(earlier.wall_s for earlier in self._folder.read().sessions)
+        budget_s -= spent_s(self._folder.read())
         for number in range(max(1, self._begun), self._plan.suite.most_rounds + 1):
             run = self._folder.read()
             arms = arms_of_round(replace(run, sessions=(*run.sessions, session())), number)

@@ -14,6 +14,7 @@ from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate, medi
 from harness.analysis.trial import TrialSummary
 from harness.records import Arm
 from harness.run_folder import RunData
+from harness.spent import spent_s
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.readings import Known, read_known
 from harness.tune.recommend import recommended, shared
@@ -98,6 +99,14 @@ class Excluded:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A setting of which some requests failed."""
+
+    setting: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything that a tuning has to say."""
 
@@ -107,6 +116,8 @@ class Card:
     for_all: ForAll | None
     predictions: tuple[Prediction, ...]
     excluded: tuple[Excluded, ...]
+    failed: tuple[Failed, ...]
+    """Settings of which some requests failed, too few for them to be excluded."""
     fault: str | None
     """Why plain decoding could not be measured."""
     complete: bool
@@ -147,12 +158,13 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
         else ForAll(arm, names[arm], one.regret, one.worst, _command(run, arm)),
         predictions=tuple(_predictions(known, evidence, names)),
         excluded=tuple(Excluded(names[one.arm], one.reason) for one in known.left_out),
+        failed=tuple(Failed(names[one.arm], one.reason) for one in known.failed),
         fault=known.fault,
         complete=complete,
         rounds=_rounds(known, evidence),
         measured=len(measured),
         unmeasured=len(known.space.candidates) - len(measured),
-        spent_s=sum(session.wall_s for session in run.sessions),
+        spent_s=spent_s(run),
         grid_s=_grid_s(run, known),
     )
 

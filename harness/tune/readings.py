@@ -15,6 +15,7 @@ from harness.analysis.summary import probes_of
 from harness.differences import MOST_PROBES
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
+from harness.tune import failures
 from harness.tune.evidence import PLAIN, Evidence, Reading
 from harness.tune.goal import NAMES, SPOILED_BY, rate_of
 from harness.tune.space import Candidate, Space
@@ -31,6 +32,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A setting of which requests failed, too few for it to be left out."""
+
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of a tuning by its records."""
 
@@ -41,6 +50,8 @@ class Known:
     """Without what is left out."""
     readings: tuple[Reading, ...]
     left_out: tuple[LeftOut, ...]
+    failed: tuple[Failed, ...]
+    """Plain decoding's too."""
     fault: str | None
     """Why nothing can be held against plain decoding; None where something can."""
     plain_lost: bool
@@ -54,9 +65,10 @@ class Known:
 def read_known(run: RunData) -> Known:
     """Everything that a run tells so far.
 
-    A setting leaves the space where it failed, drafted nothing, had every drafted token rejected,
-    or wrote another text than plain decoding other than by a near-tie. Where it drafted nothing or
-    had everything rejected on one workload alone, it has no readings of that workload.
+    A setting leaves the space where it fails (`failures.is_broken`), drafted nothing, had every
+    drafted token rejected, or wrote another text than plain decoding other than by a near-tie.
+    Where it drafted nothing or had everything rejected on one workload alone, it has no readings of
+    that workload.
     """
     arms = run.manifest.arms
     plain = next(arm for arm in arms if arm.is_baseline)
@@ -79,6 +91,11 @@ def read_known(run: RunData) -> Known:
             for reading in records.readings(arm, workload)
         ),
         left_out=tuple(LeftOut(arm, reason) for arm, reason in reasons.items() if reason),
+        failed=tuple(
+            Failed(arm.id, why)
+            for arm in arms
+            if not reasons.get(arm.id) and (why := records.passed_over(arm)) is not None
+        ),
         fault=records.fault(),
         plain_lost=records.is_plain_lost(),
     )
@@ -196,10 +213,13 @@ class _Records:
         launches, failed = self._launches[arm.id], self._failed[arm.id]
         if launches and launches[-1].status == "failed":
             return launches[-1].reason or "it did not start"
-        if not failed:
-            return None
-        requests = len(failed) + len(self._ok[arm.id])
-        return f"{len(failed)} of {requests} requests failed: {failed[0].reason}"
+        ok = self._ok[arm.id]
+        return failures.told(ok, failed) if failures.is_broken(ok, failed) else None
+
+    def passed_over(self, arm: Arm) -> str | None:
+        """What failed of an arm that stays; None: nothing."""
+        failed = self._failed[arm.id]
+        return failures.told(self._ok[arm.id], failed) if failed else None
 
     def _doubt(self, arm: Arm, ok: Sequence[Sample]) -> str | None:
         """Why the drafts cannot have made it faster, or why its text is not plain decoding's."""
