@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from harness.analysis.effect import Effect, Values, effect, round_logarithms
+
+MOST_BEFORE = 0.99
+"""Share of a request: of one that is nearly all prefill, the rest tells nothing of its steps."""
 
 PLAIN = ""
 """Stands for plain decoding where an arm is named."""
@@ -23,6 +27,8 @@ class Reading:
     prompt: str
     rate: float
     """The goal's figure, of which more is better: tokens per second, or 1 / TTFT."""
+    before: float = 0.0
+    """Share of the request before its first token, where the figure is of all of it."""
     tokens: int = 0
     """After the first burst …"""
     steps: int = 0
@@ -55,6 +61,11 @@ class Evidence:
     def logarithms(self, arm: str, workload: str) -> list[float]:
         """Of its speed-up, the mean of each round."""
         return round_logarithms(self._values(PLAIN, workload), self._values(arm, workload))
+
+    def before(self, arm: str, workload: str) -> float:
+        """Mean share of its requests before their first token, at most `MOST_BEFORE`."""
+        found = [reading.before for reading in self._readings(arm, workload)]
+        return min(MOST_BEFORE, fmean(found)) if found else 0.0
 
     def length(self, arm: str, workload: str) -> float | None:
         """τ: tokens a step; None where steps are not told."""

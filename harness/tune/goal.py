@@ -44,6 +44,13 @@ def rate_of(goal: TuningGoal, sample: Sample) -> float | None:
     return sample.output_tokens / sample.wall_s
 
 
+def share_before(goal: TuningGoal, sample: Sample) -> float:
+    """Of a request's time, the share before its first token, where the figure is of all of it."""
+    if goal is not TuningGoal.THROUGHPUT or not sample.ttft_s or not sample.wall_s:
+        return 0.0
+    return min(1.0, sample.ttft_s / sample.wall_s)
+
+
 def behind(goal: TuningGoal, regret: float) -> str:
     """'3.1% below', '3.2% longer to the first token than', of a share of the speed that is lost."""
     if goal is TuningGoal.TTFT:

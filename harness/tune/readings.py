@@ -17,7 +17,7 @@ from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
 from harness.tune import failures
 from harness.tune.evidence import PLAIN, Evidence, Reading
-from harness.tune.goal import NAMES, SPOILED_BY, rate_of
+from harness.tune.goal import NAMES, SPOILED_BY, rate_of, share_before
 from harness.tune.space import Candidate, Space
 from harness.tuning_goal import TuningGoal
 from runners.base.speculation import PLAIN as PLAIN_METHOD
@@ -241,14 +241,16 @@ class _Records:
         speculates = arm.method != PLAIN_METHOD
         if speculates and self._is_silent(arm, workload):
             return
-        # TTFT has no steps. Of a whole request, a step's cost has its share of the prefill.
+        # A step's cost is no part of TTFT, so nothing is told of the steps: the curve then goes by
+        # the measured ratios alone.
         speculates = speculates and self.goal is not TuningGoal.TTFT
         steady = {sample.key for sample in self._doubts.sound(samples, Figure.ACCEPTANCE).samples}
         for sample in self._doubts.sound(samples, *SPOILED_BY[self.goal]).samples:
             rate = rate_of(self.goal, sample)
             if rate is not None:
                 told = speculates and sample.key in steady
-                yield _reading(PLAIN if arm is self._plain else arm.id, sample, rate, told=told)
+                reading = _reading(PLAIN if arm is self._plain else arm.id, sample, rate, told=told)
+                yield replace(reading, before=share_before(self.goal, sample))
 
     def _lossless(self, samples: Sequence[Sample]) -> Lossless:
         return compare(

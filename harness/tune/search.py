@@ -12,8 +12,9 @@ from enum import Enum
 
 from harness.analysis.statistics import LEAST_ROUNDS, Interval
 from harness.suite import MOST_FOR_TUNING
-from harness.tune.curve import Belief, Point, curve
+from harness.tune.curve import Belief, Point
 from harness.tune.evidence import PLAIN, Evidence
+from harness.tune.request import curve_of_requests
 from harness.tune.space import Space
 
 EQUAL = 0.02
@@ -113,7 +114,7 @@ def beliefs(space: Space, evidence: Evidence, workload: str, noise: float) -> di
     """Arm -> what is known of it on a workload, by its own rounds and by its family's curve."""
     found: dict[str, Belief] = {}
     for family in space.families.values():
-        points, rates, rounds = [], None, {}
+        points, rates, rounds, before = [], None, {}, {}
         for one in family:
             effect = evidence.speedup(one.arm, workload)
             if effect is None:
@@ -123,8 +124,11 @@ def beliefs(space: Space, evidence: Evidence, workload: str, noise: float) -> di
             length = evidence.length(one.arm, workload) or max(1.0, effect.ratio)
             points.append(Point(one.draft_tokens, effect.ratio, length, error))
             rounds[one.draft_tokens] = effect.rounds
+            before[one.draft_tokens] = evidence.before(one.arm, workload)
             rates = evidence.rates(one.arm, workload)
-        held = curve(points, rates, [one.draft_tokens for one in family])
+        lengths = [one.draft_tokens for one in family]
+        plain = evidence.before(PLAIN, workload)
+        held = curve_of_requests(points, rates, lengths, before, plain)
         for one in family:
             if (belief := held.get(one.draft_tokens)) is not None:
                 measured = rounds.get(one.draft_tokens, 0)

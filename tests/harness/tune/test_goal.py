@@ -101,6 +101,12 @@ def test_speedups_are_of_the_goals_figure(goal: TuningGoal, ratio: float) -> Non
     assert effect.ratio == pytest.approx(ratio)
 
 
+def test_of_a_whole_request_it_is_told_how_much_of_it_is_prefill() -> None:
+    for goal in TuningGoal:
+        before = read_known(run_of(goal)).evidence.before(PLAIN, "a")
+        assert before == pytest.approx(0.4 / 1.4 if goal is THROUGHPUT else 0.0)
+
+
 def test_steps_tell_nothing_of_ttft() -> None:
     for goal in TuningGoal:
         evidence = read_known(run_of(goal)).evidence
