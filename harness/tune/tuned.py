@@ -63,6 +63,10 @@ def _lines(suite: Suite, arms: Sequence[Arm], card: Card) -> Iterator[str]:
     yield f"request_timeout_s = {suite.request_timeout_s!r}"
     yield f"start_timeout_s = {suite.start_timeout_s!r}"
     yield f"keep_text = {_value(suite.keep_text)}"
+    # Here, and not in each arm, flags override them: bench sweep tuned.toml --runner-arg threads=8
+    shared = _shared(arms)
+    if shared:
+        yield f"args = {_table(shared)}"
     for name, build in suite.runners.items():
         yield from ("", f"[runners.{_text(name)}]", *_build(build))
     own = {arm.id for arm in arms}
@@ -80,8 +84,15 @@ def _lines(suite: Suite, arms: Sequence[Arm], card: Card) -> Iterator[str]:
             yield f"draft_tokens = {arm.draft_tokens}"
         if arm.draft_model is not None:
             yield f"draft_model = {_text(arm.draft_model)}"
-        if arm.options:
-            yield f"args = {_table(dict(arm.options))}"
+        own_args = {name: value for name, value in arm.options if name not in shared}
+        if own_args:
+            yield f"args = {_table(own_args)}"
+
+
+def _shared(arms: Sequence[Arm]) -> dict[str, OptionValue]:
+    """The options that every arm has, with one value."""
+    first, *others = (arm.options for arm in arms)
+    return dict(option for option in first if all(option in other for other in others))
 
 
 def _uses(arm: Arm, card: Card) -> Iterator[str]:
@@ -115,7 +126,7 @@ def _comment(text: str) -> str:
 
 
 def _build(build: RunnerSpec) -> Iterator[str]:
-    """Without its options: those that an arm has stand in the arm."""
+    """Without its options, which the arms have."""
     yield f"runner = {_text(build.runner)}"
     if build.program is not None:
         yield f"program = {_text(build.program)}"

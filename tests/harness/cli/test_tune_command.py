@@ -149,6 +149,24 @@ def test_interrupted_and_resumed_it_goes_on_as_it_would_have(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_what_a_killed_session_took_counts_towards_the_budget(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start("tune", *MOCK, *PAYS, "--out", run)
+    wait_for_samples(run, 4)
+    process.kill()
+    process.communicate(timeout=60)
+    kept = read_run(run)
+    assert not kept.sessions
+    # Less than a launch took: nothing more is measured.
+    status, out, err = bench("tune", "--resume", run, "--budget", "0.05s", "--json")
+    assert status in (0, 1), err
+    assert read_run(run).samples == kept.samples
+    shown = sum(one.start_s + one.warmup_s for one in kept.launches)
+    shown += sum(one.wall_s for one in kept.samples)
+    assert json.loads(out)["spent_s"] >= shown
+
+
+@pytest.mark.slow
 def test_a_budget_of_seconds_ends_with_an_honest_answer_and_more_time_with_a_better(
     tmp_path: Path,
 ) -> None:

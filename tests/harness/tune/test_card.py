@@ -279,5 +279,23 @@ def test_tuned_holds_any_text() -> None:
         s for one in (NONE, arm) for s in make_samples(one, [50.0 if one is NONE else 80.0] * 9)
     ]
     run = make_run((NONE, arm), samples, budget=60.0)
-    (told,) = tomllib.loads(tuned(run, card_of(run)))["arm"]
+    told = tomllib.loads(tuned(run, card_of(run)))
     assert told["args"] == {"chat-template": strange, "flag": True, "p": 0.5}
+
+
+def test_options_of_all_settings_stand_where_flags_override_them(tmp_path: Path) -> None:
+    run = of_two_workloads({"none": 50, "k4": 60, "k8": 90})
+    threads = ("threads", 2)
+    arms = tuple(
+        arm.model_copy(
+            update={"options": (("p-min", 0.5), threads) if arm.id == K4.id else (threads,)}
+        )
+        for arm in ARMS
+    )
+    run = dataclasses.replace(run, manifest=run.manifest.model_copy(update={"arms": arms}))
+    suite = make_suite(read_suite(write_tuned(run, card_of(run), tmp_path)))
+    assert suite.args == {"threads": 2}
+    assert [(arm.draft_tokens, arm.args) for arm in suite.arm] == [
+        ((4,), {"p-min": 0.5}),
+        ((8,), {}),
+    ]
