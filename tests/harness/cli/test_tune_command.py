@@ -204,6 +204,81 @@ def test_plain_that_fails_is_status_1(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "tuned.toml").exists()
 
 
+GOALS = """
+name = "goals"
+runner = "mock"
+budget = "2m"
+goal = "GOAL"
+workloads = ["coding"]
+prompts = 2
+max_tokens = 24
+
+[[arm]]
+args = { prefill-ms = 60, step-ms = 6 }
+
+[[arm]]
+args = { prefill-ms = 30, step-ms = 10 }
+
+[[arm]]
+args = { prefill-ms = 48, step-ms = 4 }
+
+[[arm]]
+method = "mtp"
+draft_tokens = 4
+args = { prefill-ms = 220, step-ms = 6, verify-ms-per-row = 0.1, acceptance = 0.95 }
+"""
+"""An answer takes 198 ms, and by arm 260 ms, 140 ms and about 260 ms: the first token comes soonest
+of the second arm, the last one of the third, and drafts decode fastest after a dear prefill."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("goal", "winner", "words"),
+    [
+        ("decode", "mtp k=4", "] plain, "),
+        ("throughput", "plain, prefill-ms=48", "] plain over the whole request, "),
+        ("ttft", "plain, prefill-ms=30", "] as fast as plain to the first token, TTFT "),
+    ],
+)
+def test_each_goal_has_its_own_winner(tmp_path: Path, goal: str, winner: str, words: str) -> None:
+    suite, run = tmp_path / "goals.toml", tmp_path / "run"
+    suite.write_text(GOALS.replace("GOAL", goal))
+    status, out, err = bench("sweep", suite, "--out", run)
+    assert status == 0, err
+    (line,) = [line for line in out.splitlines() if line.startswith("coding: ")]
+    assert line.startswith(f"coding: {winner}")
+    # However wide the terminal is.
+    assert words in " ".join(out.split())
+    assert ("Tuned for" in out) == (goal != "decode")
+    assert words in (run / "report.md").read_text().replace("\\", "")
+    told = json.loads((run / "manifest.json").read_text())["suite"]["goal"]
+    assert told == goal
+    # What was measured for one goal is no evidence for another; more time for the same is.
+    other = "decode" if goal != "decode" else "ttft"
+    result = CliRunner().invoke(app, ["tune", "--resume", str(run), "--goal", other])
+    assert result.exit_code == 2
+    assert f"goal: was {goal}, is now {other}" in " ".join(result.stderr.split())
+    again = ["tune", "--resume", str(run), "--goal", goal, "--budget", "3m", "--json"]
+    result = CliRunner().invoke(app, again)
+    assert result.exit_code == 0
+    card = json.loads(result.stdout)
+    assert card["goal"] == goal
+    assert card["workloads"][0]["expected"]["interval"] is not None
+
+
+def test_options_of_plain_decoding_alone_can_be_tuned() -> None:
+    plain = ["tune", "--runner", "mock", "--method", "none", "--dry-run"]
+    free = ["--goal", "ttft", "--runner-arg", "prefill-ms=20,30"]
+    result = CliRunner().invoke(app, [*plain, *free])
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    assert "2 arms, of which the first round has 2" in shown
+    assert "the best by their TTFT" in shown
+    result = CliRunner().invoke(app, [*plain, "--runner-arg", "prefill-ms=20"])
+    assert result.exit_code == 2
+    assert "unless an option has several values" in " ".join(result.stderr.split())
+
+
 def test_the_plan_names_the_first_round() -> None:
     result = CliRunner().invoke(app, ["tune", *MOCK, *PAYS, "--dry-run"])
     assert result.exit_code == 0
@@ -236,6 +311,7 @@ def test_without_methods_all_that_can_work_are_chosen_from() -> None:
         (["--budget", "0"], "is no time above 0"),
         (["--method", "none"], "nothing to choose from"),
         (["--method", "mpt"], "mtp"),
+        (["--method", "mtp", "--goal", "fast"], "--goal: input should be 'decode', 'throughput'"),
         (["--runner", "mock,llama.cpp", "--method", "mtp"], "one runner"),
         (["--resume", "nowhere"], "nowhere"),
     ],
