@@ -247,6 +247,8 @@ def _about_the_goal(card: Card) -> Iterator[str]:
     tuned_for = _WORDS[card.goal].tuned_for
     if tuned_for is not None:
         yield tuned_for
+    if card.plain != "plain":
+        yield f"The plain decoding that all is held against: {card.plain}."
     for one in card.workloads:
         if one.cached:
             count = numbers.counted(one.cached, "prompt")

@@ -111,6 +111,8 @@ class Card:
     """Everything that a tuning has to say."""
 
     goal: TuningGoal
+    plain: str
+    """The setting that all others are held against, which sentences call plain."""
     workloads: tuple[Recommendation, ...]
     """None where plain decoding itself could not be measured."""
     for_all: ForAll | None
@@ -152,6 +154,7 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
     }
     return Card(
         goal=known.goal,
+        plain=names[known.plain.id],
         workloads=tuple(_recommendation(run, known, pick, own, names, step) for pick in picks),
         for_all=None
         if one is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tomllib
 from collections.abc import Callable
@@ -231,6 +232,16 @@ def test_where_plain_is_best_to_the_first_token() -> None:
     (line,) = tuning_section(card).headlines
     assert line.startswith("a: plain is best, TTFT 402 ms [")
     assert line.endswith("as fast to the first token")
+
+
+def test_which_plain_decoding_is_called_plain_where_there_are_several() -> None:
+    small = NONE.model_copy(update={"options": (("ubatch-size", 256),)})
+    run = run_of(TTFT)
+    arms = (small, *ARMS[1:])
+    run = dataclasses.replace(run, manifest=run.manifest.model_copy(update={"arms": arms}))
+    told = words(tuning_section(make_card(run, summarise(run))))
+    assert "held against: plain, ubatch-size=256." in told
+    assert "held against" not in words(tuning_section(card_of(TTFT)))
 
 
 def test_a_cache_that_made_the_first_token_sooner_is_told() -> None:
