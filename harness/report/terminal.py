@@ -32,6 +32,7 @@ from harness.report.tables import (
     DRAWN_LENGTH,
     LOSSLESS,
     NOTES,
+    REASON,
     SETTING,
     TOKENS_PER_BURST,
     WORKLOAD,
@@ -68,9 +69,9 @@ SPARED = (
     TEXT,
 )
 """Columns that a table gives up, in this order, until it fits."""
-LEAST = {SETTING: 24, RUNNER: 18, TEXT: 18}
-"""Characters that are enough of a column: longer names of settings and words on texts may take
-several lines."""
+LEAST = {SETTING: 24, RUNNER: 18, TEXT: 18, REASON: 40}
+"""Characters that are enough of a column: longer names of settings, words on texts and reasons may
+take several lines."""
 COUNTED = re.compile(r"(\d+)( of \d+\b[^:]*: .+)", re.DOTALL)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.analysis.lossless import Lossless, Verdict
@@ -23,14 +23,14 @@ from harness.report.tables import (
     lossless_words,
 )
 from harness.suite import MOST_FOR_TUNING
-from harness.tune.card import GRID_ROUNDS, Card, Prediction, Recommendation
+from harness.tune.card import GRID_ROUNDS, Card, Excluded, Prediction, Recommendation
 from harness.tune.goal import THAN_PLAIN, behind
 from harness.tune.search import Outcome
 from harness.tuning_goal import TuningGoal
 
 HEADING = "Recommended settings"
 PREDICTIONS = "Predicted and measured"
-EXCLUDED = "Settings that cannot be recommended"
+EXCLUDED = "Ruled out"
 PREDICTED_MEANING = (
     "What the curve through the other draft lengths says of a setting that was measured. The "
     "longest of a family is not predicted: a curve says nothing beyond its end."
@@ -120,7 +120,7 @@ def tuning_section(card: Card) -> TuningSection:
         remarks=_remarks(card),
         starts=_starts(card),
         predictions=_predictions(card),
-        excluded=Table((SETTING, REASON), tuple((e.setting, e.reason) for e in card.excluded)),
+        excluded=_excluded(card.excluded),
     )
 
 
@@ -143,6 +143,16 @@ def _starts(card: Card) -> tuple[Start, ...]:
         )
         for setting, command in commands.items()
         if command is not None
+    )
+
+
+def _excluded(found: Iterable[Excluded]) -> Table:
+    """A row for each reason: it is often that of a whole family."""
+    settings: dict[str, list[str]] = {}
+    for one in found:
+        settings.setdefault(one.reason, []).append(one.setting)
+    return Table(
+        (SETTING, REASON), tuple((", ".join(names), reason) for reason, names in settings.items())
     )
 
 

@@ -138,11 +138,12 @@ def _of_families(
             families[_candidate(arm).family].append(arm)
     found = {}
     for family in families.values():
-        tried = [arm.id for arm in family if arm.id in measured]
-        if len(tried) > 1 and all(reasons[arm] for arm in tried):
+        tried = [arm for arm in family if arm.id in measured]
+        if len(tried) > 1 and all(reasons[arm.id] for arm in tried):
+            last = tried[-1]
             for arm in family:
                 if arm.id not in measured:
-                    found[arm.id] = f"not measured, as {tried[-1]}: {reasons[tried[-1]]}"
+                    found[arm.id] = f"not measured, as {last.label}: {reasons[last.id]}"
     return found
 
 

@@ -190,7 +190,7 @@ def test_settings_that_fail_leave_with_their_reason(tmp_path: Path) -> None:
     fault = ["--runner-arg", "fault=none,refuse-speculation"]
     status, out, err = bench("tune", *MOCK, *PAYS, *fault, "--out", tmp_path / "run")
     assert status == 0, err
-    assert "Settings that cannot be recommended" in out
+    assert "Ruled out" in out
     assert "serves with speculation: none" in " ".join(out.split())
     assert "coding: mtp k=" in out
 

@@ -125,6 +125,17 @@ def test_a_lossy_setting_never_wins() -> None:
     assert all("not lossless" in excluded.reason for excluded in card.excluded)
 
 
+def test_settings_with_one_reason_share_a_row() -> None:
+    def other_text(sample: Sample) -> Sample:
+        return sample.model_copy(update={"tokens": (1, 2, 3)})
+
+    card = card_of(run_of(none=50, k4=500, k8=400, change=other_text))
+    settings = [row[0] for row in tuning_section(card).excluded.rows]
+    assert settings == ["mtp k=2, mtp k=6", "mtp k=4, mtp k=8"]
+    reasons = {excluded.setting: excluded.reason for excluded in card.excluded}
+    assert reasons["mtp k=6"].startswith("not measured, as mtp k=8: not lossless")
+
+
 def test_nothing_measured_is_no_answer() -> None:
     run = dataclasses.replace(run_of(none=50), samples=(), launches=())
     card = card_of(run)

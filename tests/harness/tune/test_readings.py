@@ -183,7 +183,7 @@ def test_where_two_of_a_family_have_left_the_others_would_as_well() -> None:
     known = read_known(run_of(samples, launches=launches))
     assert not known.space.candidates
     reasons = {one.arm: one.reason for one in known.left_out}
-    assert reasons[K2.id] == "not measured, as mtp-k6: drafted nothing"
+    assert reasons[K2.id] == "not measured, as mtp k=6: drafted nothing"
     # One alone says nothing of the others.
     known = read_known(run_of(samples[:12], launches=launches[:2]))
     assert [one.arm for one in known.space.candidates] == [K2.id, K6.id]
