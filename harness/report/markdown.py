@@ -59,7 +59,7 @@ def _blocks(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
 
 
 def _tuning(section: TuningSection) -> Iterator[str]:
-    yield from _section(tuning.HEADING, "", section.table, section.remarks)
+    yield from _section(tuning.HEADING, tuning.MEANING, section.table, section.remarks)
     for start in section.starts:
         yield escape.markdown(start.heading)
         yield escape.markdown_fence(start.command)

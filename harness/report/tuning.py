@@ -29,6 +29,10 @@ from harness.tune.search import Outcome
 from harness.tuning_goal import TuningGoal
 
 HEADING = "Recommended settings"
+MEANING = (
+    "A speed-up's interval says here what further rounds over these prompts would give; the one "
+    "under Results allows for other prompts too, and is mostly wider."
+)
 PREDICTIONS = "Predicted and measured"
 EXCLUDED = "Ruled out"
 PREDICTED_MEANING = (
@@ -242,8 +246,8 @@ def _remarks(card: Card) -> tuple[str, ...]:
         lines.append("More time would tell more: go on with --resume and a larger --budget.")
     if card.rounds:
         measured = numbers.counted(card.measured, "setting")
-        spent = f"{numbers.counted(card.rounds, 'round')} of {measured} beside plain"
-        spent += f" in {numbers.seconds(card.spent_s)}"
+        spent = f"{numbers.counted(card.rounds, 'round')} in {numbers.seconds(card.spent_s)}"
+        spent += f", with {measured} beside plain"
         if card.grid_s:
             spent += (
                 f": about {numbers.whole_percent(card.spent_s / card.grid_s)} of the "
