@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.ab import is_ab
 from harness.cli.run_sweep import run_sweep
 from harness.run_folder import read_all_but_samples
 from harness.suite import SuiteError
@@ -28,8 +29,9 @@ def run_tune(
     """
     if resume is None:
         flags = tune_flags(flags, runner_args)
-    elif read_all_but_samples(resume).manifest.suite.budget is None:
-        raise SuiteError(f"{resume} is no run of bench tune: go on with bench sweep --resume")
+    elif (suite := read_all_but_samples(resume).manifest.suite).budget is None:
+        command = "ab" if is_ab(suite) else "sweep"
+        raise SuiteError(f"{resume} is no run of bench tune: go on with bench {command} --resume")
     return run_sweep(
         None, flags, runner_args, out=out, resume=resume, dry=dry, json=json, command="tune"
     )

@@ -168,6 +168,8 @@ def _headlines(card: Card) -> tuple[str, ...]:
     lines = [f"{one.workload}: {_answer(one, card.goal)}" for one in card.workloads]
     if card.for_all is not None and len(card.workloads) > 1:
         loss = "the best of each of them"
+        if any(one.outcome is Outcome.UNPROVEN for one in card.workloads):
+            loss += " as far as is proven"
         if card.for_all.regret:
             lost = behind(card.goal, card.for_all.regret)
             loss = f"at worst {lost} the best of {card.for_all.worst}"

@@ -241,7 +241,7 @@ def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done)
     if pick.speedup is None and isinstance(step, Done):
         return "no setting drafted anything that was accepted"
     if pick.arm == PLAIN:
-        return "not all kinds of settings have figures yet: more time"
+        return "some ways of speculating have no figures yet: more time"
     rounds = evidence.rounds(pick.arm, pick.workload)
     if rounds < LEAST_ROUNDS:
         return f"an interval needs {LEAST_ROUNDS} rounds, and it has {rounds}"

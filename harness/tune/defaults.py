@@ -92,5 +92,7 @@ def _methods(runner: Runner, support: Found, *, has_draft: bool) -> tuple[str, .
         if one.supported and one.method != PLAIN and one.method not in drafting
     )
     if not methods:
-        raise SuiteError(f"{runner.name} can do nothing but plain decoding: nothing to tune")
+        needs_draft = any(one.supported and one.method in WITH_DRAFT for one in support.methods)
+        why = "without a draft model: give one with --draft-model" if needs_draft else "here"
+        raise SuiteError(f"{runner.name} can do nothing but plain decoding {why}")
     return methods

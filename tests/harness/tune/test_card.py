@@ -111,6 +111,17 @@ def test_too_few_rounds_prove_nothing_and_it_says_so(rounds: int) -> None:
     assert "--budget" in told
 
 
+def test_one_for_all_is_the_best_as_far_as_is_proven() -> None:
+    told = words(card_of(of_two_workloads({"none": 50, "k4": 90, "k8": 60})))
+    assert "all workloads: mtp k=4, the best of each of them" in told
+    assert "as far as is proven" not in told
+    run = of_two_workloads({"none": 50, "k4": 90, "k8": 60})
+    early = dataclasses.replace(run, samples=tuple(s for s in run.samples if s.round < 3))
+    assert "all workloads: plain, the best of each of them as far as is proven" in words(
+        card_of(early)
+    )
+
+
 def test_a_lossy_setting_never_wins() -> None:
     def other_text(sample: Sample) -> Sample:
         return sample.model_copy(update={"tokens": (1, 2, 3)})

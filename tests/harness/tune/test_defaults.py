@@ -128,6 +128,14 @@ def test_a_draft_model_that_nothing_can_use_is_named(
         plan_of(model=str(family.qwen35_mtp), draft_model=given)
 
 
+def test_where_nothing_works_without_a_draft_model_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(globals(), "METHODS", METHODS[:1])
+    with pytest.raises(SuiteError, match="without a draft model: give one with --draft-model"):
+        plan_of()
+
+
 def test_a_draft_model_beside_methods_that_take_none_is_named(family: Family, tiny: Path) -> None:
     for given in ((str(family.draft),), (str(family.draft), str(tiny))):
         with pytest.raises(SuiteError, match=r"draft\.gguf: no method that is chosen drafts with"):
