@@ -347,6 +347,25 @@ def test_the_program_of_every_runner_that_has_one_can_be_named(
     assert f"{flag} is for the runner {runner}" in " ".join(result.stderr.split())
 
 
+def test_draft_models_given_several_times_are_chosen_from(tmp_path: Path) -> None:
+    small, tiny = tmp_path / "small.gguf", tmp_path / "tiny.gguf"
+    for path in (small, tiny):
+        path.write_bytes(b"GGUF")
+    arguments = ["tune", "--runner", "mock", "--draft-tokens", "4", "--dry-run", "--json"]
+    drafts = ["--draft-model", str(small), "--draft-model", str(tiny)]
+    result = CliRunner().invoke(app, [*arguments, *drafts])
+    assert result.exit_code == 0, result.stderr
+    arms = {arm["id"]: arm["draft_model"] for arm in json.loads(result.stdout)["arms"]}
+    assert arms["draft-model-k4-small"] == str(small)
+    assert arms["draft-model-k4-tiny"] == str(tiny)
+    assert arms["mtp-k4"] is None
+    # In a sweep they are packagings of one model.
+    arguments[0] = "sweep"
+    result = CliRunner().invoke(app, [*arguments, "--method", "draft-model", *drafts])
+    assert result.exit_code == 2
+    assert "both a GGUF file" in " ".join(result.stderr.split())
+
+
 def test_a_draft_that_cannot_work_is_refused_before_anything_is_launched(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app,
