@@ -241,13 +241,13 @@ def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done)
     if pick.speedup is None and isinstance(step, Done):
         return "no setting drafted anything that was accepted"
     if pick.arm == PLAIN:
-        return "some ways of speculating have no figures yet: more time"
+        return "some ways of speculating have no figures yet; it needs more time"
     rounds = evidence.rounds(pick.arm, pick.workload)
     if rounds < LEAST_ROUNDS:
         return f"an interval needs {LEAST_ROUNDS} rounds, and it has {rounds}"
     if isinstance(step, Done):
         return f"{rounds} rounds do not prove it, and it differs too little for more of them"
-    return f"{rounds} rounds do not prove it yet: more time"
+    return f"{rounds} rounds do not prove it yet; it needs more time"
 
 
 def _predictions(
