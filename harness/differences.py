@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.pairing import pairs, prompt_counts
@@ -102,14 +102,20 @@ def fork_of(plain: Sample, difference: FirstDifference) -> Fork:
 
 
 def forks_to_probe(
-    arms: Iterable[Arm], samples: Sequence[Sample], *, temperature: float
+    arms: Iterable[Arm],
+    samples: Sequence[Sample],
+    *,
+    temperature: float,
+    of_all: str | None = None,
 ) -> tuple[Fork, ...]:
     """The first differences of all arms from plain decoding, each place once.
 
-    A plain arm is held against its counterpart's, which is the plain arm of another runner. Of one
-    arm on one workload at most `MOST_PROBES`, by round, answer length and prompt, so that the same
-    samples give the same places. None of sampled answers, which differ anyway, none of arms whose
-    drafts are accepted by draw, whose text is void, and none of runners that read other prompts.
+    A plain arm is held against its counterpart's, which is the plain arm of another runner; and
+    every arm against the plain arm `of_all`, where there is such a one. Of one arm on one workload
+    and against one other at most `MOST_PROBES`, by round, answer length and prompt, so that the
+    same samples give the same places. None of sampled answers, which differ anyway, none of arms
+    whose drafts are accepted by draw, whose text is void, and none of runners that read other
+    prompts.
     """
     if temperature > 0:
         return ()
@@ -118,18 +124,16 @@ def forks_to_probe(
     for sample in ordered:
         of_arm.setdefault(sample.arm, []).append(sample)
     chosen: dict[tuple[str, str, str, str], Fork] = {}
-    for arm in arms:
-        reference = arm.counterpart if arm.is_baseline else arm.baseline
-        if reference is None or arm.synthetic is not None:
-            continue
+    for arm, reference in _comparisons(arms, of_all):
         own, others = of_arm.get(arm.id, []), of_arm.get(reference, [])
-        if arm.is_baseline:
+        of_runners = arm.is_baseline and reference == arm.counterpart
+        if of_runners:
             own = _of_the_same_prompts(own, others)
         placed: dict[str, set[tuple[str, str, str, str]]] = {}
         for sample, plain in pairs(own, others):
             if plain is None or sample.tokens is None or plain.tokens is None:
                 continue
-            difference = parting(sample, plain, of_runners=arm.is_baseline)
+            difference = parting(sample, plain, of_runners=of_runners)
             if difference is None:
                 continue
             place = fork_of(plain, difference)
@@ -138,6 +142,17 @@ def forks_to_probe(
                 keys.add(place.key)
                 chosen.setdefault(place.key, place)
     return tuple(chosen.values())
+
+
+def _comparisons(arms: Iterable[Arm], of_all: str | None) -> Iterator[tuple[Arm, str]]:
+    """Each arm with the ids of those that it is held against."""
+    for arm in arms:
+        if arm.synthetic is not None:
+            continue
+        own = arm.counterpart if arm.is_baseline else arm.baseline
+        for reference in dict.fromkeys((own, of_all)):
+            if reference is not None and reference != arm.id:
+                yield arm, reference
 
 
 def _of_the_same_prompts(own: Sequence[Sample], others: Sequence[Sample]) -> list[Sample]:

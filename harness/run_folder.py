@@ -69,8 +69,16 @@ class RunData:
         if self.manifest.suite.budget is None:
             return arms
         launched = {launch.arm for launch in self.launches}
-        plain = next(arm.id for arm in arms if arm.is_baseline)
-        return tuple(arm for arm in arms if arm.impossible or arm.id in launched or arm.id == plain)
+        return tuple(
+            arm for arm in arms if arm.impossible or arm.id in launched or arm.id == self.tuned_from
+        )
+
+    @property
+    def tuned_from(self) -> str | None:
+        """Id of the plain arm that all others of a tuning are held against; None of another run."""
+        if self.manifest.suite.budget is None:
+            return None
+        return next(arm.id for arm in self.manifest.arms if arm.is_baseline)
 
     @property
     def planned(self) -> int:

@@ -246,7 +246,10 @@ class Sweep:
         run = self._folder.read()
         asked = {probe.key for probe in run.probes}
         places = forks_to_probe(
-            run.manifest.arms, run.samples, temperature=self._plan.suite.temperature
+            run.manifest.arms,
+            run.samples,
+            temperature=self._plan.suite.temperature,
+            of_all=run.tuned_from,
         )
         left = [p for p in places if p.key not in asked and p.arm not in self._broken]
         if left:

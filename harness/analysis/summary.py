@@ -73,7 +73,10 @@ def summarise(run: RunData, doubts: Doubts | None = None) -> tuple[TrialSummary,
 def probes_of(run: RunData) -> Probes:
     """The probes of a run, and the places that it chose."""
     places = forks_to_probe(
-        run.manifest.arms, run.samples, temperature=run.manifest.suite.temperature
+        run.manifest.arms,
+        run.samples,
+        temperature=run.manifest.suite.temperature,
+        of_all=run.tuned_from,
     )
     return Probes({probe.key: probe for probe in run.probes}, {place.key for place in places})
 

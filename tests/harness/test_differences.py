@@ -149,6 +149,24 @@ def test_a_speculating_arm_is_held_against_its_own_plain_arm_alone() -> None:
     assert [(place.arm, len(place.written)) for place in found] == [(OTHER.id, 9)]
 
 
+def test_of_a_tuning_every_arm_is_held_against_one_plain_arm_too() -> None:
+    large = make_arm(id="large", baseline="large", options=(("ubatch-size", 1024),))
+    fast = make_arm("mtp", 4, id="fast", baseline="large", options=(("ubatch-size", 1024),))
+    samples = [
+        make_sample(PLAIN),
+        make_sample(large, tokens=parted(9)),
+        make_sample(fast, tokens=parted(4), prompt_tokens=7),
+    ]
+
+    def found(of_all: str | None) -> list[tuple[str, int]]:
+        arms = [PLAIN, large, fast]
+        forks = forks_to_probe(arms, samples, temperature=0, of_all=of_all)
+        return [(place.arm, len(place.written)) for place in forks]
+
+    assert found(None) == [("large", 4)]
+    assert found(PLAIN.id) == [(PLAIN.id, 9), ("large", 4), (PLAIN.id, 4)]
+
+
 def test_the_token_that_ends_a_text_is_no_difference() -> None:
     plain = make_sample(PLAIN)
     more = make_sample(OTHER, tokens=(*PLAIN_TOKENS, 7))

@@ -124,6 +124,37 @@ def test_near_ties_are_lossless(tmp_path: Path) -> None:
     assert "lossless but for near-ties" in out
 
 
+UNDER_OTHER_OPTIONS = """
+runner = "mock"
+budget = "1m"
+workloads = ["coding"]
+prompts = 2
+max_tokens = 24
+
+[[arm]]
+args = { prefill-ms = 2, step-ms = 4, margin = 0.1 }
+
+[[arm]]
+method = "mtp"
+draft_tokens = 3
+args = { prefill-ms = 1, step-ms = 4, acceptance = 0.9, diverge-at = 5, margin = 0.1 }
+"""
+
+
+@pytest.mark.slow
+def test_near_ties_under_other_options_than_plains_are_lossless(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.toml"
+    suite.write_text(UNDER_OTHER_OPTIONS)
+    status, out, err = bench("sweep", suite, "--out", tmp_path / "run")
+    assert status == 0, err
+    assert "lossless but for near-ties" in " ".join(out.split())
+    # What all is held against is asked, and plain decoding with the arm's own options.
+    assert {probe.arm for probe in read_run(tmp_path / "run").probes} == {
+        "none-prefill-ms=2",
+        "none-prefill-ms=1",
+    }
+
+
 @pytest.mark.slow
 def test_interrupted_and_resumed_it_goes_on_as_it_would_have(tmp_path: Path) -> None:
     run = tmp_path / "run"

@@ -121,6 +121,26 @@ def test_a_near_tie_is_lossless() -> None:
         assert bool(read_known(run).left_out) is leaves
 
 
+@pytest.mark.parametrize("method", ["none", "mtp"])
+def test_a_near_tie_under_other_options_is_lossless_too(method: str) -> None:
+    """Other batches round otherwise; what is held against it is the first plain arm's text."""
+    other = make_arm(
+        method,
+        None if method == "none" else 4,
+        id="large",
+        baseline="plain-large" if method == "mtp" else "large",
+        options=(("ubatch-size", 1024),),
+    )
+    text = (*PLAIN_TOKENS[:9], -1, *PLAIN_TOKENS[10:])
+    plain, differs = samples_of(NONE, 50), samples_of(other, 90, change=changed(tokens=text))
+    for logprobs, leaves in (((-0.7, -0.8), False), ((-0.1, -3.0), True)):
+        probes = [make_probe(sample, 9, *logprobs) for sample in plain[:2]]
+        run = make_run((NONE, other), [*plain, *differs], probes=probes, budget=60.0)
+        assert bool(read_known(run).left_out) is leaves
+    (left,) = read_known(make_run((NONE, other), [*plain, *differs], budget=60.0)).left_out
+    assert left.reason.endswith("whether by a near-tie is not known: the run did not come to it")
+
+
 def test_on_the_workload_where_nothing_is_drafted_it_has_no_readings() -> None:
     silent = changed(drafted=0, accepted=0, accepted_per_position=())
     run = run_of(
