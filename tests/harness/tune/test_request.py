@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from harness.tune.curve import Point, curve
 from harness.tune.evidence import MOST_BEFORE, PLAIN, Evidence, Reading
 from harness.tune.request import curve_of_requests
+from harness.tune.search import Measure, Outcome, next_step
+from tests.harness.tune.landscapes import Cost, arm_of, readings, space, speedup
 
 ALPHA = 0.75
 LENGTHS = range(1, 9)
@@ -46,6 +49,38 @@ def test_lengths_that_were_not_measured_are_told(prefill: float, dearer: float) 
         assert math.exp(found[k].mean) == pytest.approx(whole(k, prefill, dearer), rel=0.01)
     # The more of a request is prefill, the less its steps can change.
     assert found[5].error < 0.04 * (1 - prefill * dearer * whole(5, prefill, dearer)) + 0.001
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("cost", "alpha"),
+    [
+        (lambda k: 1.05 + 0.1 * k, 0.75),
+        (lambda k: 1.05 + 0.35 * k, 0.75),
+        (lambda k: (1.05 + 0.08 * k) * (6 if k >= 6 else 1), 0.9),
+    ],
+    ids=["cheap rows", "dear rows", "cliff at 6"],
+)
+@pytest.mark.parametrize("prefill", [0.5, 0.8])
+def test_the_best_for_whole_requests_is_found(
+    prefill: float, cost: Cost, alpha: float, seed: int
+) -> None:
+    def gain(k: int) -> float:
+        return 1 / (prefill + (1 - prefill) / speedup(k, alpha, cost)) if k else 1.0
+
+    found: list[Reading] = []
+    number = 0
+    while isinstance(step := next_step(space(), Evidence(found)), Measure):
+        number += 1
+        for k in (0, *(k for k in LENGTHS if arm_of(k) in step.arms)):
+            arm, before = (arm_of(k) if k else PLAIN), prefill * gain(k)
+            own = readings(arm, number, gain(k), k=k, alpha=alpha, noise=0.01, seed=seed)
+            found += [replace(one, before=before) for one in own]
+    (pick,) = step.picks
+    assert pick.outcome is Outcome.FASTER
+    picked = next(k for k in LENGTHS if arm_of(k) == pick.arm)
+    assert gain(picked) > 0.98 * max(map(gain, LENGTHS))
+    assert number < 9
 
 
 def test_without_setting_the_prefill_aside_the_curve_is_far_off() -> None:
