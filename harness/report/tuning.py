@@ -247,9 +247,9 @@ def _remarks(card: Card) -> tuple[str, ...]:
     if not card.complete and card.fault is None:
         lines.append("More time would tell more: go on with --resume and a larger --budget.")
     if card.rounds:
-        measured = numbers.counted(card.measured, "setting")
         spent = f"{numbers.counted(card.rounds, 'round')} in {numbers.seconds(card.spent_s)}"
-        spent += f", with {measured} beside plain"
+        if card.measured:
+            spent += f", with {numbers.counted(card.measured, 'setting')} beside plain"
         if card.grid_s:
             spent += (
                 f": about {numbers.whole_percent(card.spent_s / card.grid_s)} of the "
