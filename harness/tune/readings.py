@@ -15,8 +15,8 @@ from harness.analysis.summary import probes_of
 from harness.differences import MOST_PROBES
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
-from harness.tune import failures
 from harness.tune.evidence import PLAIN, Evidence, Reading
+from harness.tune.failures import Requests, is_broken
 from harness.tune.goal import NAMES, SPOILED_BY, rate_of, share_before
 from harness.tune.space import Candidate, Space
 from harness.tuning_goal import TuningGoal
@@ -65,7 +65,7 @@ class Known:
 def read_known(run: RunData) -> Known:
     """Everything that a run tells so far.
 
-    A setting leaves the space where it fails (`failures.is_broken`), drafted nothing, had every
+    A setting leaves the space where it fails (`is_broken`), drafted nothing, had every
     drafted token rejected, or wrote another text than plain decoding other than by a near-tie.
     Where it drafted nothing or had everything rejected on one workload alone, it has no readings of
     that workload.
@@ -211,16 +211,18 @@ class _Records:
         return arm.impossible or self._failure(arm) or self._doubt(arm, self._ok[arm.id])
 
     def _failure(self, arm: Arm) -> str | None:
-        launches, failed = self._launches[arm.id], self._failed[arm.id]
+        launches = self._launches[arm.id]
         if launches and launches[-1].status == "failed":
             return launches[-1].reason or "it did not start"
-        ok = self._ok[arm.id]
-        return failures.told(ok, failed) if failures.is_broken(ok, failed) else None
+        own = self._requests(arm)
+        return own.told if is_broken(own, self._requests(self._plain)) else None
 
     def passed_over(self, arm: Arm) -> str | None:
         """What failed of an arm that stays; None: nothing."""
-        failed = self._failed[arm.id]
-        return failures.told(self._ok[arm.id], failed) if failed else None
+        return self._requests(arm).told
+
+    def _requests(self, arm: Arm) -> Requests:
+        return Requests(self._ok[arm.id], self._failed[arm.id])
 
     def _doubt(self, arm: Arm, ok: Sequence[Sample]) -> str | None:
         """Why the drafts cannot have made it faster, or why its text is not plain decoding's."""

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from harness.records import Sample
+from harness.records import Arm
 from harness.tune.card import make_card
-from harness.tune.failures import is_broken, told
+from harness.tune.failures import Requests, is_broken
 from harness.tune.readings import read_known
 from tests.harness.builders import make_arm, make_launch, make_run, make_sample, make_samples
 
 NONE, K4 = make_arm(), make_arm("mtp", 4)
 
 
-def split(rounds: list[str]) -> tuple[list[Sample], list[Sample]]:
-    """'..x.' is a round of four prompts of which the third failed."""
+def requests(rounds: list[str], arm: Arm = K4) -> Requests:
+    """'..x.' is a round of four prompts of which the third failed; ' ' was not asked."""
     ok, failed = [], []
     for number, marks in enumerate(rounds, start=1):
         for at, mark in enumerate(marks):
-            sample = make_sample(K4, round=number, prompt=f"p{at}")
+            sample = make_sample(arm, round=number, prompt=f"p{at}")
             if mark == "x":
                 failed.append(sample.model_copy(update={"status": "failed", "reason": "slow"}))
             elif mark == ".":
                 ok.append(sample)
-    return ok, failed
+    return Requests(ok, failed)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,28 @@ def split(rounds: list[str]) -> tuple[list[Sample], list[Sample]]:
     ],
 )
 def test_when_a_setting_is_broken(rounds: list[str], broken: bool) -> None:
-    ok, failed = split(rounds)
-    assert is_broken(ok, failed) is broken
+    plain = requests(["." * len(rounds[0])] * len(rounds), NONE)
+    assert is_broken(requests(rounds), plain) is broken
+
+
+@pytest.mark.parametrize(
+    ("rounds", "plain"),
+    [
+        (["xxxx"], ["xxxx"]),  # the machine was away
+        (["x", "x"], ["x", "x"]),  # a prompt that nobody can answer
+        (["x...", ".x..", "...."], ["....", "..x.", "...."]),  # 2 of 12, plain's 1
+        ([".xxx", "...."], ["x...", "...."]),
+    ],
+)
+def test_what_fails_in_plain_decoding_too_is_the_machines(
+    rounds: list[str], plain: list[str]
+) -> None:
+    assert not is_broken(requests(rounds), requests(plain, NONE))
 
 
 def test_it_is_told_with_its_first_reason() -> None:
-    assert told(*split(["....", ".x.."])) == "1 of 8 requests failed: slow"
+    assert requests(["....", ".x.."]).told == "1 of 8 requests failed: slow"
+    assert requests(["...."]).told is None
 
 
 def test_one_time_out_leaves_the_best_setting_in_and_is_named() -> None:
