@@ -235,7 +235,7 @@ def _table(card: Card) -> Table:
 
 def _remarks(card: Card) -> tuple[str, ...]:
     lines = list(_about_the_goal(card))
-    lines += [f"{one.setting}: {one.reason}; too few to rule it out." for one in card.failed]
+    lines += [f"{one.setting}: {one.reason}; it is not ruled out for that." for one in card.failed]
     if card.unmeasured:
         why = "the curve through the others told enough"
         if not card.complete:
