@@ -20,9 +20,11 @@ import numpy as np
 
 from harness.tune.card import GRID_ROUNDS
 from harness.tune.evidence import PLAIN, Evidence, Reading
+from harness.tune.group import groups_of, hopeless
 from harness.tune.recommend import recommended
 from harness.tune.search import Done, next_step
 from harness.tune.space import Candidate, Space
+from runners.base.contract import OptionValue
 
 PAGE = Path(__file__).parent.parent / "docs" / "tune.md"
 BEGIN, END = "<!-- make tuning: begin -->", "<!-- make tuning: end -->"
@@ -48,6 +50,12 @@ class Family:
     """Workload -> chance that the next drafted token is right, if those before it are."""
     cost: Cost
     lengths: tuple[int, ...] = tuple(range(1, 9))
+    group: str = ""
+    """Families of one drafter, whose luck on a text is the same …"""
+    options: tuple[tuple[str, OptionValue], ...] = ()
+    """… and what they differ in."""
+    is_dead: bool = False
+    """It drafts nothing."""
 
 
 @dataclass(frozen=True)
@@ -169,13 +177,16 @@ class Decoded:
 
 
 @dataclass
-class _World:
+class World:
     """A landscape with one seed, in which a tuning measures."""
 
     landscape: Landscape
     seed: int
     readings: list[Reading] = field(default_factory=list)
     seconds: float = 0.0
+    launched: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    """Settings that drafted nothing."""
 
     def __post_init__(self) -> None:
         self._draw = np.random.default_rng([self.seed, 0])
@@ -194,15 +205,29 @@ class _World:
 
     @property
     def space(self) -> Space:
-        return Space(
-            tuple(Candidate(arm, f.name, k) for arm, (f, k) in self._settings.items()),
+        """Without settings that have left, or would, as what was tried says."""
+        everything = Space(
+            tuple(
+                Candidate(arm, family.name, k, family.group, family.options)
+                for arm, (family, k) in self._settings.items()
+            ),
             self.workloads,
         )
+        if not self.left:
+            return everything
+        works = self.launched - self.left
+        others = hopeless(groups_of(everything), self.left, works)
+        return everything.without({*self.left, *others})
 
     def measure(self, arm: str, number: int) -> None:
         """One launch: all prompts of all workloads."""
         luck = self._draw.normal(0, self.landscape.luck)
         self.seconds += START_S
+        self.launched.add(arm)
+        if arm != PLAIN and self._settings[arm][0].is_dead:
+            self.left.add(arm)
+            self.seconds += len(self.workloads) * PROMPTS * TOKENS / PLAIN_RATE
+            return
         for workload in self.workloads:
             for prompt in range(PROMPTS):
                 noise = self.landscape.noise * self._draw.standard_t(4) / math.sqrt(2)
@@ -225,6 +250,8 @@ class _World:
 
     def speedup(self, arm: str, workload: str) -> float:
         """The true one over these prompts."""
+        if arm != PLAIN and self._settings[arm][0].is_dead:
+            return 1.0
         found = [self._decode(arm, workload, prompt) for prompt in range(PROMPTS)]
         return statistics.geometric_mean(d.tokens / d.steps for d in found) / self._cost(arm)
 
@@ -254,7 +281,7 @@ class _World:
             return Decoded(TOKENS, TOKENS, ())
         if key not in self._decoded:
             family, k = self._settings[arm]
-            name = zlib.crc32(f"{family.name}/{workload}/{prompt}".encode())
+            name = zlib.crc32(f"{family.group or family.name}/{workload}/{prompt}".encode())
             draw = np.random.default_rng([self.seed, name])
             rates = family.alphas[workload] ** np.arange(1, max(family.lengths) + 1)
             right = (rates[None, :] > draw.random(TOKENS)[:, None]).sum(1)
@@ -272,16 +299,15 @@ class _World:
 
 def tune(landscape: Landscape, seed: int) -> Result:
     """One tuning to its end."""
-    world = _World(landscape, seed)
-    space = world.space
+    world = World(landscape, seed)
     number = 0
-    while not isinstance(step := next_step(space, Evidence(world.readings)), Done):
+    while not isinstance(step := next_step(world.space, Evidence(world.readings)), Done):
         number += 1
         for arm in (PLAIN, *step.arms):
             world.measure(arm, number)
     evidence = Evidence(world.readings)
     good = [
-        world.speedup(recommended(space, evidence, pick), pick.workload)
+        world.speedup(recommended(world.space, evidence, pick), pick.workload)
         >= AS_GOOD * world.best(pick.workload)
         for pick in step.picks
     ]

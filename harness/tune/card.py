@@ -15,10 +15,11 @@ from harness.analysis.trial import TrialSummary
 from harness.records import Arm
 from harness.run_folder import RunData
 from harness.spent import spent_s
+from harness.tune.believe import beliefs, round_noise
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.readings import Known, read_known
 from harness.tune.recommend import recommended, shared
-from harness.tune.search import Done, Measure, Outcome, Pick, beliefs, next_step, round_noise
+from harness.tune.search import Done, Measure, Outcome, Pick, next_step
 from harness.tune.space import Space
 from harness.tuning_goal import TuningGoal
 

@@ -34,6 +34,8 @@ BEND = 0.015
 """By how much a line through three points or more may be off, as a share, if they show no bend."""
 UNSEEN = 0.03
 """The same through two points, which show none."""
+FURTHER = 0.2
+"""How far the logarithm of a speed-up may be off at twice the longest draft that was measured."""
 START_ERROR = 0.05
 """How far a step that drafts nothing may be from a plain one, in plain steps: speculating may cost
 something by itself. Where a line lacks a second point, this is it."""
@@ -69,11 +71,16 @@ class Belief:
 
 
 def curve(
-    points: Sequence[Point], rates: tuple[float, ...] | None, lengths: Sequence[int]
+    points: Sequence[Point],
+    rates: tuple[float, ...] | None,
+    lengths: Sequence[int],
+    *,
+    further: bool = False,
 ) -> dict[int, Belief]:
     """What is believed of those of `lengths` that are no longer than the longest point.
 
-    `rates`: by position, of the longest; None: not told, and taken to be geometric.
+    `rates`: by position, of the longest; None: not told, and taken to be geometric. `further`: of
+    longer ones too, as if rates and costs went on as they do; what leaps there is not seen.
     """
     if not points:
         return {}
@@ -90,7 +97,22 @@ def curve(
             found[k] = _steadied(measured[k], points, leaps)
         elif k < longest.draft_tokens:
             found[k] = _unmeasured(k, length, points, leaps)
+        elif further:
+            found[k] = _further(k, rates, points)
     return found
+
+
+def _further(k: int, rates: tuple[float, ...], points: Sequence[Point]) -> Belief:
+    """Of a length beyond the longest of the points, the last."""
+    longest = points[-1]
+    rates = rates[: longest.draft_tokens]
+    ratio = min(1.0, max(0.0, rates[-1]) ** (1 / len(rates)))
+    more = sum(rates[-1] * ratio**i for i in range(1, k - len(rates) + 1))
+    leaps = _leaps(points)
+    line = _line([p for p in points if _same_side(p, k, leaps)], k)
+    cost, error = line if line is not None else (longest.cost, UNSEEN)
+    error = math.hypot(error, FURTHER * math.log2(k / longest.draft_tokens))
+    return Belief(math.log((1 + sum(rates) + more) / cost), error)
 
 
 def _geometric(point: Point) -> tuple[float, ...]:

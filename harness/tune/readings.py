@@ -18,6 +18,7 @@ from harness.run_folder import RunData
 from harness.tune.evidence import PLAIN, Evidence, Reading
 from harness.tune.failures import Requests, is_broken
 from harness.tune.goal import NAMES, SPOILED_BY, rate_of, share_before
+from harness.tune.group import groups_of, hopeless
 from harness.tune.space import Candidate, Space
 from harness.tuning_goal import TuningGoal
 from runners.base.speculation import PLAIN as PLAIN_METHOD
@@ -128,29 +129,28 @@ def before(run: RunData, number: int) -> RunData:
 def _of_families(
     arms: Sequence[Arm], reasons: Mapping[str, str | None], measured: Collection[str]
 ) -> dict[str, str]:
-    """Reasons against settings that were not measured, since no length of their family works.
-
-    Where two of a family were tried and both have left, the others would as well.
-    """
-    families: dict[str, list[Arm]] = defaultdict(list)
-    for arm in arms:
-        if arm.impossible is None:
-            families[_candidate(arm).family].append(arm)
-    found = {}
-    for family in families.values():
-        tried = [arm for arm in family if arm.id in measured]
-        if len(tried) > 1 and all(reasons[arm.id] for arm in tried):
-            last = tried[-1]
-            for arm in family:
-                if arm.id not in measured:
-                    found[arm.id] = f"not measured, as {last.label}: {reasons[last.id]}"
-    return found
+    """Reasons against settings that were not measured, since others like them do not work."""
+    possible = {arm.id: arm for arm in arms if arm.impossible is None}
+    tried = [name for name in possible if name in measured]
+    left = {name for name in tried if reasons[name]}
+    space = Space(tuple(map(_candidate, possible.values())), ())
+    return {
+        arm: f"not measured, as {possible[like].label}: {reasons[like]}"
+        for arm, like in hopeless(groups_of(space), left, set(tried) - left).items()
+    }
 
 
 def _candidate(arm: Arm) -> Candidate:
     """Plain decoding under other options drafts nothing: it is a family of its own."""
     family = arm.model_copy(update={"id": "", "draft_tokens": None, "asked": (), "limit": None})
-    return Candidate(arm.id, family.model_dump_json(), arm.draft_tokens or 1)
+    of_group = {"options": (), "varied": None, "baseline": "", "counterpart": None}
+    return Candidate(
+        arm.id,
+        family.model_dump_json(),
+        arm.draft_tokens or 1,
+        family.model_copy(update=of_group).model_dump_json(),
+        arm.options,
+    )
 
 
 class _Records:

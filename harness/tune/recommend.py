@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.tune.believe import beliefs, round_noise
 from harness.tune.evidence import PLAIN, Evidence
-from harness.tune.search import Outcome, Pick, beliefs, is_proven, round_noise
+from harness.tune.search import Outcome, Pick, is_proven
 from harness.tune.space import Space
 
 CHEAPER = 0.01

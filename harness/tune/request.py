@@ -22,6 +22,8 @@ def curve_of_requests(
     lengths: Sequence[int],
     before: Mapping[int, float],
     before_plain: float,
+    *,
+    further: bool = False,
 ) -> dict[int, Belief]:
     """As `curve`, where `points` are of whole requests.
 
@@ -38,7 +40,7 @@ def curve_of_requests(
     ]
     prefill = {p.draft_tokens: before[p.draft_tokens] / p.speedup for p in points}
     found = {}
-    for k, belief in curve(decoding, rates, lengths).items():
+    for k, belief in curve(decoding, rates, lengths, further=further).items():
         steps = (1 - before_plain) / math.exp(belief.mean)
         whole = steps + prefill.get(k, fmean(prefill.values()))
         found[k] = Belief(-math.log(whole), belief.error * steps / whole)

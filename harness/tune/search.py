@@ -6,26 +6,30 @@ Pure over what was measured so far, so that a tuning that was interrupted goes o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from harness.analysis.statistics import LEAST_ROUNDS, Interval
 from harness.suite import MOST_FOR_TUNING
-from harness.tune.curve import Belief, Point
+from harness.tune.believe import beliefs, round_noise
+from harness.tune.curve import Belief
 from harness.tune.evidence import PLAIN, Evidence
-from harness.tune.request import curve_of_requests
-from harness.tune.space import Space
+from harness.tune.group import anchors, groups_of
+from harness.tune.space import Candidate, Space
 
 EQUAL = 0.02
 """Speed-ups nearer than this are one."""
 REGRET = 0.007
 """Expected loss, as a share, by not taking another setting: for less, nobody measures on. A third
 of `EQUAL`, so that a loss of more than that is rare."""
-GUESS, GUESSED = 0.04, 3
-"""How much a speed-up differs from round to round, until so many rounds tell."""
 RIVALS = 2
 """That are measured beside the best in one round."""
+BATCH = 3
+"""Unmeasured settings of one group in one round, each of another family: a round costs a launch of
+plain decoding, and of several that promise much the first does not tell all."""
+NOTHING = Belief(0.0, 0.0)
+"""What plain decoding gains over itself."""
 ERROR_RATE = 0.025
 """Of the claim that a setting is faster than plain: one side of a 95% interval, shared by all
 settings of a workload of which the best was picked."""
@@ -77,7 +81,7 @@ def next_step(space: Space, evidence: Evidence, *, out_of_time: bool = False) ->
     """Go on with a round, or end."""
     rounds = max((evidence.rounds(PLAIN, workload) for workload in space.workloads), default=0)
     if rounds == 0 and space.candidates and not out_of_time:
-        return Measure(_anchors(space))
+        return Measure(tuple(dict.fromkeys(_first(space))))
     noise = round_noise(space, evidence)
     wanted = dict.fromkeys(
         arm for workload in space.workloads for arm in _wanted(space, evidence, workload, noise)
@@ -87,53 +91,13 @@ def next_step(space: Space, evidence: Evidence, *, out_of_time: bool = False) ->
     return Measure(tuple(wanted))
 
 
-def _anchors(space: Space) -> tuple[str, ...]:
-    """The lengths that tell most of a family: its longest, and one of its shorter ones."""
-    found: dict[str, None] = {}
-    for family in space.families.values():
-        found[family[len(family) // 3].arm] = None
-        found[family[-1].arm] = None
-    return tuple(found)
-
-
-def round_noise(space: Space, evidence: Evidence) -> float:
-    """By how much the logarithm of a speed-up differs from round to round, over all candidates:
-    a single one has too few rounds to tell."""
-    squares, freedom = GUESSED * GUESS**2, float(GUESSED)
-    for one in space.candidates:
-        for workload in space.workloads:
-            logs = evidence.logarithms(one.arm, workload)
-            if len(logs) > 1:
-                middle = math.fsum(logs) / len(logs)
-                squares += sum((x - middle) ** 2 for x in logs)
-                freedom += len(logs) - 1
-    return math.sqrt(squares / freedom)
-
-
-def beliefs(space: Space, evidence: Evidence, workload: str, noise: float) -> dict[str, Belief]:
-    """Arm -> what is known of it on a workload, by its own rounds and by its family's curve."""
-    found: dict[str, Belief] = {}
-    for family in space.families.values():
-        points, rates, rounds, before = [], None, {}, {}
-        for one in family:
-            effect = evidence.speedup(one.arm, workload)
-            if effect is None:
-                continue
-            error = noise / math.sqrt(effect.rounds)
-            # Where steps are not told, a step is as long as if it cost a plain one.
-            length = evidence.length(one.arm, workload) or max(1.0, effect.ratio)
-            points.append(Point(one.draft_tokens, effect.ratio, length, error))
-            rounds[one.draft_tokens] = effect.rounds
-            before[one.draft_tokens] = evidence.before(one.arm, workload)
-            rates = evidence.rates(one.arm, workload)
-        lengths = [one.draft_tokens for one in family]
-        plain = evidence.before(PLAIN, workload)
-        held = curve_of_requests(points, rates, lengths, before, plain)
-        for one in family:
-            if (belief := held.get(one.draft_tokens)) is not None:
-                measured = rounds.get(one.draft_tokens, 0)
-                found[one.arm] = Belief(belief.mean, belief.error, measured)
-    return found
+def _first(space: Space) -> Iterator[str]:
+    for group in groups_of(space):
+        if group.is_modelled:
+            yield from group.first()
+        else:
+            for family in group.families.values():
+                yield from anchors(family)
 
 
 def _gain(rival: Belief, best: Belief) -> float:
@@ -157,20 +121,40 @@ def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> li
     measured = [arm for arm, belief in known.items() if belief.rounds]
     if not measured:
         return []
+    # The last rounds are for proof.
+    late = evidence.rounds(PLAIN, workload) >= MOST_FOR_TUNING - LEAST_ROUNDS
     best = max(measured, key=lambda arm: known[arm].mean)
     top = known[best]
-    to_beat = top if top.mean > 0 else Belief(0.0, 0.0)
+    to_beat = top if top.mean > 0 else NOTHING
     gains = {arm: _gain(belief, to_beat) for arm, belief in known.items() if arm != best}
     rivals = [
         arm for arm in sorted(gains, key=gains.__getitem__, reverse=True) if gains[arm] > REGRET
     ]
     unmeasured = [arm for arm in rivals if not known[arm].rounds]
-    if unmeasured:
+    if unmeasured and not late:
         behind = top.mean > 0 and top.rounds < LEAST_ROUNDS
-        return [unmeasured[0], *([best] if behind else [])]
+        return [*_spread(space, unmeasured), *([best] if behind else [])]
+    rivals = [arm for arm in rivals if known[arm].rounds]
     if rivals:
         return [best, *rivals[:RIVALS]]
     return [] if _is_decided(evidence, workload, best, known, noise) else [best]
+
+
+def _spread(space: Space, arms: Sequence[str]) -> list[str]:
+    """The first of them, and where families tell of each other the first of the next families."""
+    family = {
+        one.arm: name
+        for group in groups_of(space)
+        if group.is_modelled
+        for one, name in group.members
+    }
+    if arms[0] not in family:
+        return [arms[0]]
+    found: dict[str, str] = {}
+    for arm in arms:
+        if arm in family:
+            found.setdefault(family[arm], arm)
+    return list(found.values())[:BATCH]
 
 
 def _untold(space: Space, evidence: Evidence, workload: str) -> list[str]:
@@ -181,14 +165,22 @@ def _untold(space: Space, evidence: Evidence, workload: str) -> list[str]:
     because a longer one has left.
     """
     found: dict[str, None] = {}
-    for family in space.families.values():
-        told = [one for one in family if evidence.speedup(one.arm, workload) is not None]
-        longest = family[-1]
-        if longest in told or (longest.arm, workload) in space.silent:
+
+    def is_told(one: Candidate) -> bool:
+        told = evidence.speedup(one.arm, workload) is not None
+        return told or (one.arm, workload) in space.silent
+
+    for group in groups_of(space):
+        if group.is_modelled:
+            found |= dict.fromkeys(
+                group.untold([one.arm for one, _ in group.members if is_told(one)])
+            )
             continue
-        found[longest.arm] = None
-        if not told:
-            found[family[len(family) // 3].arm] = None
+        for family in group.families.values():
+            if not is_told(family[-1]):
+                found[family[-1].arm] = None
+                if not any(evidence.speedup(one.arm, workload) for one in family):
+                    found[anchors(family)[0]] = None
     return list(found)
 
 
@@ -233,8 +225,12 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
     if is_proven(evidence, workload, best, len(ranked), noise):
         outcome = Outcome.FASTER
     elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
-        # Of a family without a speed-up nobody knows.
-        outcome = Outcome.UNPROVEN if _untold(space, evidence, workload) else Outcome.PLAIN
+        # Of a family without a speed-up nobody knows, and something unmeasured may be faster yet.
+        rest = (belief for belief in known.values() if not belief.rounds)
+        is_open = _untold(space, evidence, workload) or any(
+            _gain(b, NOTHING) > REGRET for b in rest
+        )
+        outcome = Outcome.UNPROVEN if is_open else Outcome.PLAIN
     is_guess = outcome is Outcome.UNPROVEN and known[best].mean > 0
     return Pick(
         workload=workload,

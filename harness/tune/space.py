@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from runners.base.contract import OptionValue
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -15,6 +17,9 @@ class Candidate:
     family: str
     """Settings that differ in nothing but the draft length share one."""
     draft_tokens: int
+    group: str = ""
+    """Settings that differ in nothing but options and the draft length share one; "": none does."""
+    options: tuple[tuple[str, OptionValue], ...] = ()
 
 
 @dataclass(frozen=True)
