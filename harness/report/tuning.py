@@ -36,8 +36,9 @@ MEANING = (
 PREDICTIONS = "Predicted and measured"
 EXCLUDED = "Ruled out"
 PREDICTED_MEANING = (
-    "What the curve through the other draft lengths says of a setting that was measured. The "
-    "longest of a family is not predicted: a curve says nothing beyond its end."
+    "What the curve through the other draft lengths says of a setting that was measured, and where "
+    "several options are free what other combinations of them say. The longest of a family is not "
+    "predicted by a curve alone, which says nothing beyond its end."
 )
 EXCLUDED_MEANING = "They failed, drafted nothing that was accepted, or wrote another text."
 
