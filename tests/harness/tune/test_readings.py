@@ -10,6 +10,7 @@ import pytest
 from harness.records import Arm, Launch, Sample
 from harness.run_folder import RunData
 from harness.tune.evidence import PLAIN
+from harness.tune.group import groups_of
 from harness.tune.readings import read_known
 from harness.tune.rounds import arms_of_round
 from tests.harness.builders import (
@@ -67,6 +68,29 @@ def test_arms_that_differ_in_an_option_are_two_families() -> None:
     other = K4.model_copy(update={"id": "mtp-k4-p", "options": (("spec-draft-p-min", 0.6),)})
     known = read_known(run_of(samples_of(NONE, 50), (*ARMS, other)))
     assert sorted(len(family) for family in known.space.families.values()) == [1, 3]
+
+
+def test_settings_that_differ_in_options_alone_are_one_group() -> None:
+    options = [(("p", p), ("n", n)) for p in (0.0, 0.5, 0.9) for n in (2, 4, 8)]
+    arms = [
+        K4.model_copy(
+            update={"id": f"mtp-{p[1]}-{n[1]}", "options": (p, n), "baseline": f"none-{n}"}
+        )
+        for p, n in options
+    ]
+    other = K4.model_copy(update={"id": "eagle", "method": "eagle3"})
+    known = read_known(run_of(samples_of(NONE, 50), (NONE, *arms, other)))
+    mtp, eagle = groups_of(known.space)
+    assert [axis.values for axis in mtp.axes] == [(0.0, 0.5, 0.9), (2, 4, 8)]
+    assert (mtp.is_modelled, eagle.is_modelled) == (True, False)
+    # Two settings with n = 8 drafted nothing: nobody measures a third.
+    silent = changed(drafted=0, accepted=0, accepted_per_position=())
+    samples = [*samples_of(NONE, 50), *samples_of(arms[0], 60)]
+    samples += [s for at in (2, 5) for s in samples_of(arms[at], 60, change=silent)]
+    known = read_known(run_of(samples, (NONE, *arms)))
+    reasons = {one.arm: one.reason for one in known.left_out}
+    assert set(reasons) == {"mtp-0.0-8", "mtp-0.5-8", "mtp-0.9-8"}
+    assert reasons["mtp-0.9-8"].startswith("not measured, as ")
 
 
 def test_plain_under_other_options_is_a_candidate_and_held_to_the_first_plains_text() -> None:
