@@ -87,7 +87,8 @@ def test_settings_that_differ_in_options_alone_are_one_group() -> None:
     silent = changed(drafted=0, accepted=0, accepted_per_position=())
     samples = [*samples_of(NONE, 50), *samples_of(arms[0], 60)]
     samples += [s for at in (2, 5) for s in samples_of(arms[at], 60, change=silent)]
-    known = read_known(run_of(samples, (NONE, *arms)))
+    launches = [make_launch(arm) for arm in (NONE, arms[0], arms[2], arms[5])]
+    known = read_known(run_of(samples, (NONE, *arms), launches))
     reasons = {one.arm: one.reason for one in known.left_out}
     assert set(reasons) == {"mtp-0.0-8", "mtp-0.5-8", "mtp-0.9-8"}
     assert reasons["mtp-0.9-8"].startswith("not measured, as ")
