@@ -101,3 +101,19 @@ def test_a_measurement_is_steadied_by_the_others() -> None:
     found = curve([lucky, *others], rates(0.8, 8), LENGTHS)[4]
     assert math.log(speedup(4, 0.8, cost)) < found.mean < math.log(lucky.speedup)
     assert found.error < 0.05
+
+
+def test_a_geometric_drafter_on_a_line_of_costs_goes_on_as_it_does() -> None:
+    """Where more than the curve is asked: with a wider error the further it is."""
+
+    def cost(k: int) -> float:
+        return 1 + 0.15 * k
+
+    points = [point(k, 0.8, cost) for k in (2, 4)]
+    found = curve(points, rates(0.8, 4), LENGTHS, further=True)
+    assert set(found) == set(LENGTHS)
+    for k in (5, 6, 8):
+        assert math.exp(found[k].mean) == pytest.approx(speedup(k, 0.8, cost), rel=1e-6)
+    assert found[4].error < found[5].error < found[8].error
+    none = curve([Point(4, 0.9, 1.0, 0.01)], (0.0,) * 4, LENGTHS, further=True)
+    assert all(math.isfinite(belief.mean) for belief in none.values())

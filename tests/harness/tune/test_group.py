@@ -110,3 +110,18 @@ def test_plain_is_not_called_best_while_a_combination_may_win() -> None:
     done = next_step(within, Evidence(slow), out_of_time=True)
     assert isinstance(done, Done)
     assert done.picks[0].outcome is Outcome.PLAIN
+
+
+def test_what_is_silent_on_a_workload_gives_up_its_value_there() -> None:
+    within = space(p=(0, 1, 2), n=("a", "b", "c"))
+    (own,) = groups_of(within)
+    silent = frozenset((arm, "coding") for arm in own.first() if "-c-" in arm)
+    within = Space(within.candidates, within.workloads, silent)
+    found: list[Reading] = list(plain(1))
+    for arm in own.first():
+        if "-c-" not in arm:
+            k = int(arm.rpartition("k")[2])
+            found += readings(arm, 1, 1.9 / (1.05 + 0.1 * k), k=k, alpha=0.5)
+    step = next_step(within, Evidence(found))
+    assert isinstance(step, Measure)
+    assert not any("-c-" in arm for arm in step.arms)
