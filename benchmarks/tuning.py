@@ -18,11 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.tune.card import GRID_ROUNDS
 from harness.tune.evidence import PLAIN, Evidence, Reading
 from harness.tune.group import groups_of, hopeless
 from harness.tune.recommend import recommended
-from harness.tune.search import Done, next_step
+from harness.tune.search import GRID_ROUNDS, Done, next_step
 from harness.tune.space import Candidate, Space
 from runners.base.contract import OptionValue
 

@@ -43,7 +43,7 @@ METHODS = ("mtp", "ngram-mod", "ngram-simple", "draft-model")
 """Of a landscape's families, in their order: to the mock a method is but a name."""
 STEP_MS = 4.0
 TOKENS = 64
-PROMPTS = 3
+PROMPTS = 4
 TEXTS = {"coding": "Write piece {number} of the program.", "prose": "Tell the hard story {number}."}
 """Prompts that hold the word 'hard' have an acceptance of their own."""
 

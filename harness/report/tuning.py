@@ -22,10 +22,9 @@ from harness.report.tables import (
     known,
     lossless_words,
 )
-from harness.suite import MOST_FOR_TUNING
-from harness.tune.card import GRID_ROUNDS, Card, Excluded, Prediction, Recommendation
+from harness.tune.card import Card, Excluded, Prediction, Recommendation
 from harness.tune.goal import THAN_PLAIN, behind
-from harness.tune.search import Outcome
+from harness.tune.search import GRID_ROUNDS, Outcome
 from harness.tuning_goal import TuningGoal
 
 HEADING = "Recommended settings"
@@ -241,8 +240,8 @@ def _remarks(card: Card) -> tuple[str, ...]:
         why = "the curve through the others told enough"
         if not card.complete:
             why = "the time was over before"
-        elif card.rounds >= MOST_FOR_TUNING:
-            why = f"{card.rounds} rounds were over before"
+        elif card.cut_off:
+            why = "as many launches as a tuning makes were over before"
         count = numbers.counted(card.unmeasured, "setting was", "settings were")
         lines.append(f"{count} not measured: {why}.")
     if not card.complete and card.fault is None:

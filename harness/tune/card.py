@@ -19,12 +19,9 @@ from harness.tune.believe import beliefs, round_noise
 from harness.tune.evidence import PLAIN, Evidence
 from harness.tune.readings import Known, read_known
 from harness.tune.recommend import recommended, shared
-from harness.tune.search import Done, Measure, Outcome, Pick, next_step
+from harness.tune.search import GRID_ROUNDS, Done, Measure, Outcome, Pick, next_step
 from harness.tune.space import Space
 from harness.tuning_goal import TuningGoal
-
-GRID_ROUNDS = 5
-"""Of the exhaustive sweep that a tuning's time is held against."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +122,8 @@ class Card:
     """Why plain decoding could not be measured."""
     complete: bool
     """Enough is known; else time ran out, or it was interrupted."""
+    cut_off: bool
+    """Something promised more, and the most rounds or launches were over."""
     rounds: int
     measured: int
     """Settings beside plain decoding that have figures …"""
@@ -165,6 +164,7 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
         failed=tuple(Failed(names[one.arm], one.reason) for one in known.failed),
         fault=known.fault,
         complete=complete,
+        cut_off=done.cut_off,
         rounds=_rounds(known, evidence),
         measured=len(measured),
         unmeasured=len(known.space.candidates) - len(measured),

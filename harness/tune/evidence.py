@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from harness.analysis.effect import Effect, Values, effect, round_logarithms
@@ -45,6 +46,11 @@ class Evidence:
         for reading in readings:
             self._of[reading.arm, reading.workload].append(reading)
         self._effects: dict[tuple[str, str], Effect | None] = {}
+
+    @cached_property
+    def launches(self) -> int:
+        """Of plain decoding and of settings, in all rounds."""
+        return len({(one.arm, one.round) for readings in self._of.values() for one in readings})
 
     def rounds(self, arm: str, workload: str) -> int:
         """In how many rounds it was measured."""

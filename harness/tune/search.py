@@ -23,6 +23,12 @@ EQUAL = 0.02
 REGRET = 0.007
 """Expected loss, as a share, by not taking another setting: for less, nobody measures on. A third
 of `EQUAL`, so that a loss of more than that is rare."""
+GRID_ROUNDS = 5
+"""Of the exhaustive sweep that a tuning is held against."""
+SHARE_OF_GRID = 0.6
+"""Of its launches that a tuning makes at most, if it has more than a few settings."""
+LEAST_LAUNCHES = 2 * MOST_FOR_TUNING
+"""One setting beside plain decoding, in all rounds."""
 RIVALS = 2
 """That are measured beside the best in one round."""
 BATCH = 3
@@ -75,6 +81,8 @@ class Done:
     """Nothing more is worth measuring; a pick for each workload."""
 
     picks: tuple[Pick, ...]
+    cut_off: bool = False
+    """Something promised more, and rounds or launches were over."""
 
 
 def next_step(space: Space, evidence: Evidence, *, out_of_time: bool = False) -> Measure | Done:
@@ -86,9 +94,16 @@ def next_step(space: Space, evidence: Evidence, *, out_of_time: bool = False) ->
     wanted = dict.fromkeys(
         arm for workload in space.workloads for arm in _wanted(space, evidence, workload, noise)
     )
-    if out_of_time or rounds >= MOST_FOR_TUNING or not wanted:
-        return Done(tuple(_pick(space, evidence, workload, noise) for workload in space.workloads))
+    over = rounds >= MOST_FOR_TUNING or evidence.launches >= most_launches(space)
+    if out_of_time or over or not wanted:
+        picks = tuple(_pick(space, evidence, workload, noise) for workload in space.workloads)
+        return Done(picks, cut_off=over and bool(wanted))
     return Measure(tuple(wanted))
+
+
+def most_launches(space: Space) -> float:
+    """After so many no round begins: where noise hides what differs, measuring on tells little."""
+    return max(LEAST_LAUNCHES, SHARE_OF_GRID * GRID_ROUNDS * (1 + len(space.candidates)))
 
 
 def _first(space: Space) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from harness.analysis.summary import summarise
 from harness.cli.__main__ import app
 from harness.run_folder import RunData, read_run
-from harness.tune.card import GRID_ROUNDS
+from harness.tune.search import GRID_ROUNDS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.suite import MOST_FOR_TUNING
 from harness.tune.evidence import PLAIN, Evidence, Reading
 from harness.tune.recommend import recommended
-from harness.tune.search import Done, Measure, Outcome, next_step
+from harness.tune.search import Done, Measure, Outcome, most_launches, next_step
 from harness.tune.space import Candidate, Space
 from tests.harness.tune.landscapes import Cost, arm_of, launch, plain, readings, space, speedup
 
@@ -65,10 +65,10 @@ def test_plain_is_best_is_an_answer() -> None:
 
 def test_what_noise_hides_is_not_proven() -> None:
     """3% faster under noise of 30%: whatever it looks like, nothing is claimed."""
-    done, _, rounds = tuned(lambda k: sum(0.5**i for i in range(k + 1)) / 1.03, 0.5, noise=0.3)
+    done, _, _ = tuned(lambda k: sum(0.5**i for i in range(k + 1)) / 1.03, 0.5, noise=0.3)
     (pick,) = done.picks
     assert pick.outcome is Outcome.UNPROVEN
-    assert len(rounds) == MOST_FOR_TUNING
+    assert done.cut_off
 
 
 def test_nothing_faster_is_hardly_ever_called_faster() -> None:
@@ -136,6 +136,14 @@ def test_what_is_proven_is_picked_though_the_curve_would_have_it_slower_than_pla
     (pick,) = done.picks
     assert (pick.outcome, pick.arm) == (Outcome.FASTER, arm_of(4))
     assert recommended(space((2, 4)), Evidence(found), pick) == arm_of(4)
+
+
+def test_noise_does_not_make_a_tuning_as_long_as_the_sweep() -> None:
+    done, found, rounds = tuned(lambda k: 1.05 + 0.1 * k, 0.85, noise=0.25)
+    over = most_launches(space())
+    assert over == 0.6 * 5 * 9
+    assert sum(len(arms) + 1 for arms in rounds[:-1]) < over <= Evidence(found).launches
+    assert done.cut_off
 
 
 def test_two_rounds_prove_nothing() -> None:
