@@ -39,6 +39,9 @@ FURTHER = 0.2
 START_ERROR = 0.05
 """How far a step that drafts nothing may be from a plain one, in plain steps: speculating may cost
 something by itself. Where a line lacks a second point, this is it."""
+AT_ODDS = 4.0
+"""Errors between a measurement and the line through the others from which the line says nothing of
+it: there is something that is no line, or more noise than is known of."""
 LEAST_COST = 0.5
 """Times the cheapest measured step: a line that falls below it is noise."""
 
@@ -152,6 +155,8 @@ def _steadied(own: Point, points: Sequence[Point], leaps: Sequence[Leap]) -> Bel
     cost, error = line
     weights = (own.error**-2, error**-2)
     means = (math.log(own.speedup), math.log(own.length / cost))
+    if abs(means[0] - means[1]) > AT_ODDS * math.hypot(own.error, error):
+        return Belief(means[0], own.error)
     mean = sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)
     return Belief(mean, sum(weights) ** -0.5)
 

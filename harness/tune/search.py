@@ -29,6 +29,8 @@ SHARE_OF_GRID = 0.6
 """Of its launches that a tuning makes at most, if it has more than a few settings."""
 LEAST_LAUNCHES = 2 * MOST_FOR_TUNING
 """One setting beside plain decoding, in all rounds."""
+WARY = 3
+"""Times the error of a setting with a single round: how much rounds differ here is then a guess."""
 RIVALS = 2
 """That are measured beside the best in one round."""
 BATCH = 3
@@ -207,9 +209,14 @@ def _is_decided(
     noise: float,
 ) -> bool:
     """The best is proven faster than plain, or cannot be so by as much as anybody would notice."""
-    hopeless = known[arm].mean + 2 * known[arm].error < math.log1p(EQUAL)
     measured = sum(belief.rounds > 0 for belief in known.values())
-    return hopeless or is_proven(evidence, workload, arm, measured, noise)
+    return _is_hopeless(known[arm]) or is_proven(evidence, workload, arm, measured, noise)
+
+
+def _is_hopeless(best: Belief) -> bool:
+    """It cannot be faster by as much as anybody would notice."""
+    reach = 2 * best.error * (WARY if best.rounds < 2 else 1)
+    return best.mean + reach < math.log1p(EQUAL)
 
 
 def is_proven(evidence: Evidence, workload: str, arm: str, picked_from: int, noise: float) -> bool:
@@ -239,7 +246,7 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
     outcome = Outcome.UNPROVEN
     if is_proven(evidence, workload, best, len(ranked), noise):
         outcome = Outcome.FASTER
-    elif known[best].mean + 2 * known[best].error < math.log1p(EQUAL):
+    elif _is_hopeless(known[best]):
         # Of a family without a speed-up nobody knows, and something unmeasured may be faster yet.
         rest = (belief for belief in known.values() if not belief.rounds)
         is_open = _untold(space, evidence, workload) or any(

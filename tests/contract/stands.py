@@ -29,8 +29,8 @@ from tests.contract.setting import (
     environment,
 )
 from tests.live.builds import llama_server, program_of, why_absent
+from tests.live.half_precision import write_half
 from tests.live.not_built import environment_of, why_not
-from tests.live.precision import write_half
 from tests.models.export import Family
 from tests.runners.endpoint.programs import install, model_folder
 from tests.runners.ollama.conftest import fake_program

@@ -33,8 +33,8 @@ from runners.base.speculation import PLAIN_DECODING, Speculation
 from runners.llama_cpp.choose import llama_cpp
 from runners.openvino.runner import OpenVino
 from tests.live.answers import answer, text, tokens
+from tests.live.half_precision import write_half
 from tests.live.not_built import why_not
-from tests.live.precision import write_half
 from tests.models.export import Family
 
 pytestmark = [

@@ -20,8 +20,8 @@ from harness.records import Arm, Sample
 from harness.report.content import Report, build_report
 from harness.run_folder import RunData, read_run
 from tests.live.builds import llama_server, why_absent
+from tests.live.half_precision import write_half
 from tests.live.not_built import environment_of, why_not
-from tests.live.precision import write_half
 from tests.live.started import started, wait_until_up
 from tests.models.export import Family
 from tests.transcripts.server import playing

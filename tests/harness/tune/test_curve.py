@@ -103,6 +103,13 @@ def test_a_measurement_is_steadied_by_the_others() -> None:
     assert found.error < 0.05
 
 
+def test_what_no_line_comes_near_stands_as_it_was_measured() -> None:
+    """As where a machine is much noisier than anybody knows yet."""
+    points = [Point(2, 0.64, 1.4, 0.04), Point(4, 0.98, 1.5, 0.04), Point(12, 0.64, 1.6, 0.04)]
+    found = curve(points, None, (2, 4, 12))[4]
+    assert found == Belief(math.log(0.98), 0.04)
+
+
 def test_a_geometric_drafter_on_a_line_of_costs_goes_on_as_it_does() -> None:
     """Where more than the curve is asked: with a wider error the further it is."""
 

@@ -216,6 +216,17 @@ def test_a_family_whose_first_round_was_doubtful_is_measured_again() -> None:
     assert (pick.outcome, pick.arm) == (Outcome.PLAIN, PLAIN)
 
 
+def test_a_single_round_near_plain_does_not_prove_that_plain_is_best() -> None:
+    """Until a second one, how much rounds differ on this machine is a guess."""
+    found = [*plain(1), *readings("mtp-k3", 1, 0.93, k=3), *readings("mtp-k8", 1, 0.4, k=8)]
+    assert next_step(space((3, 8)), Evidence(found)) == Measure(("mtp-k3",))
+    (pick,) = next_done(space((3, 8)), found).picks
+    assert pick.outcome is Outcome.UNPROVEN
+    found += [*plain(2), *readings("mtp-k3", 2, 0.93, k=3)]
+    (pick,) = next_done(space((3, 8)), found).picks
+    assert pick.outcome is Outcome.PLAIN
+
+
 def test_what_is_silent_on_a_workload_is_not_measured_for_it_again() -> None:
     within = space(families=("mtp", "ngram"))
     silent = frozenset((f"ngram-k{k}", "coding") for k in (3, 8))

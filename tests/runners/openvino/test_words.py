@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runners.openvino.words import in_words, unread
-from tests.live.precision import write_half
+from tests.live.half_precision import write_half
 from tests.models.export import Family
 
 
