@@ -55,7 +55,7 @@ def test_lookups_of_the_demo_model_are_tuned_in_part_of_the_sweeps_time(
     found = tuned_and_swept(
         [
             *("--model", demo, "--method", "ngram-simple", "--draft-tokens", "1-4,6,8,12,16"),
-            *("--workload", "coding", "--prompts", "2", "--max-tokens", "32", *ONE_THREAD),
+            *("--workload", "coding", "--prompts", "1", "--max-tokens", "32", *ONE_THREAD),
         ],
         tmp_path,
     )
