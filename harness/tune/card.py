@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.analysis.effect import Effect
 from harness.analysis.lossless import Lossless
 from harness.analysis.settings import setting_names
 from harness.analysis.statistics import CONFIDENCE, LEAST_ROUNDS, Estimate, median_estimate
@@ -165,16 +166,12 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
         fault=known.fault,
         complete=complete,
         cut_off=done.cut_off,
-        rounds=_rounds(known, evidence),
+        rounds=0 if known.fault else max((one.round for one in run.samples), default=0),
         measured=len(measured),
         unmeasured=len(known.space.candidates) - len(measured),
         spent_s=spent_s(run),
         grid_s=_grid_s(run, known),
     )
-
-
-def _rounds(known: Known, evidence: Evidence) -> int:
-    return max((evidence.rounds(PLAIN, one) for one in known.space.workloads), default=0)
 
 
 def _recommendation(  # noqa: PLR0917 - all that a card is made of
@@ -218,13 +215,11 @@ def _speedup(evidence: Evidence, chosen: str, pick: Pick) -> Estimate | None:
         if pick.speedup is None:
             return None
         return Estimate(pick.speedup, pick.interval, 0)
-    return _estimate(evidence, chosen, pick.workload)
+    effect = evidence.speedup(chosen, pick.workload)
+    return None if effect is None else _estimate(effect)
 
 
-def _estimate(evidence: Evidence, arm: str, workload: str) -> Estimate | None:
-    effect = evidence.speedup(arm, workload)
-    if effect is None:
-        return None
+def _estimate(effect: Effect) -> Estimate:
     return Estimate(effect.ratio, effect.interval(CONFIDENCE), effect.pairs)
 
 
@@ -242,8 +237,9 @@ def _missing(known: Known, evidence: Evidence, pick: Pick, step: Measure | Done)
     if pick.speedup is None and isinstance(step, Done):
         return "no setting drafted anything that was accepted"
     if pick.arm == PLAIN:
-        return "some ways of speculating have no figures yet; it needs more time"
-    rounds = evidence.rounds(pick.arm, pick.workload)
+        return "what was measured is not faster, and too little was: it needs more time"
+    effect = evidence.speedup(pick.arm, pick.workload)
+    rounds = 0 if effect is None else effect.rounds
     if rounds < LEAST_ROUNDS:
         return f"an interval needs {LEAST_ROUNDS} rounds, and it has {rounds}"
     if isinstance(step, Done):
@@ -258,15 +254,15 @@ def _predictions(
     for candidate in known.space.candidates:
         others = Evidence(reading for reading in known.readings if reading.arm != candidate.arm)
         for workload in known.space.workloads:
-            speedup = _estimate(evidence, candidate.arm, workload)
-            if speedup is not None:
+            effect = evidence.speedup(candidate.arm, workload)
+            if effect is not None:
                 found.append(
                     Prediction(
                         setting=names[candidate.arm],
                         workload=workload,
                         draft_tokens=candidate.draft_tokens,
-                        rounds=evidence.rounds(candidate.arm, workload),
-                        speedup=speedup,
+                        rounds=effect.rounds,
+                        speedup=_estimate(effect),
                         predicted=_predicted(known.space, others, candidate.arm, workload),
                     )
                 )
