@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.measured import AnySample, Measured
+from harness.measured import AnySample, SampleKind
 from harness.records import Sample
 
 
@@ -32,8 +32,8 @@ class PromptCounts:
 
 
 def pairs(
-    samples: Iterable[AnySample], reference: Iterable[AnySample]
-) -> Iterator[tuple[AnySample, AnySample | None]]:
+    samples: Iterable[SampleKind], reference: Iterable[SampleKind]
+) -> Iterator[tuple[SampleKind, SampleKind | None]]:
     """Each successful sample with the reference's of the same round, workload, prompt and length.
 
     The second is None where the reference has no such sample or it failed.
@@ -72,5 +72,5 @@ def prompt_counts(samples: Iterable[Sample], reference: Iterable[Sample]) -> Pro
     return PromptCounts(len(found), len(unequal), unequal[0] if unequal else None)
 
 
-def _place(sample: Measured) -> tuple[int, str, str, int]:
+def _place(sample: AnySample) -> tuple[int, str, str, int]:
     return (sample.round, sample.workload, sample.prompt, sample.max_tokens)

@@ -67,11 +67,7 @@ def _milliseconds(text: str) -> float:
     return _number(text, at_most=3_600_000)
 
 
-def _each_milliseconds(text: str) -> tuple[float, ...]:
-    return tuple(_milliseconds(part) for part in text.replace("/", ",").split(","))
-
-
-def _noise(text: str) -> float:
+def _share(text: str) -> float:
     return _number(text, at_most=1)
 
 
@@ -94,14 +90,12 @@ def _tokens(text: str) -> int:
     return _whole(text, at_least=1)
 
 
-def _probabilities(text: str) -> tuple[float, ...]:
-    return tuple(_number(part, at_most=1) for part in text.replace("/", ",").split(","))
+def _size(text: str) -> int:
+    return _whole(text, at_least=1, at_most=1024)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(
-        _whole(part, at_least=1, at_most=1024) for part in text.replace("/", ",").split(",")
-    )
+def _several(parse: Callable[[str], object]) -> Callable[[str], tuple[object, ...]]:
+    return lambda text: tuple(map(parse, text.replace("/", ",").split(",")))
 
 
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
@@ -124,19 +118,19 @@ class _Option:
 OPTIONS: dict[str, _Option] = {
     "step-ms": _Option(_milliseconds, "milliseconds"),
     "verify-ms-per-row": _Option(
-        _each_milliseconds, "milliseconds of each further row, e.g. 1 or 1/1/9", True
+        _several(_milliseconds), "milliseconds of each further row, e.g. 1 or 1/1/9", True
     ),
     "prefill-ms": _Option(_milliseconds, "milliseconds"),
     "prefill-ms-per-token": _Option(_milliseconds, "milliseconds"),
-    "acceptance": _Option(_probabilities, "probabilities, e.g. 0.7 or 0.9/0.6", True),
-    "hard-acceptance": _Option(_probabilities, "probabilities, e.g. 0.4 or 0.5/0.2", True),
-    "bursts": _Option(_sizes, "tokens of each step, e.g. 3/1/4", True),
+    "acceptance": _Option(_several(_share), "probabilities, e.g. 0.7 or 0.9/0.6", True),
+    "hard-acceptance": _Option(_several(_share), "probabilities, e.g. 0.4 or 0.5/0.2", True),
+    "bursts": _Option(_several(_size), "tokens of each step, e.g. 3/1/4", True),
     "first-burst": _Option(_tokens, "a number of tokens", True),
     "start-ms": _Option(_milliseconds, "milliseconds"),
     "output-tokens": _Option(_tokens, "a number of tokens"),
     "write": _Option(_one_of(WRITES), " or ".join(WRITES)),
     "jitter-ms": _Option(_milliseconds, "milliseconds"),
-    "noise": _Option(_noise, "a share, e.g. 0.05"),
+    "noise": _Option(_share, "a share, e.g. 0.05"),
     "diverge-at": _Option(_count, "the number of a token, from 0", True),
     "margin": _Option(_margin, "a difference of log-probabilities"),
     "draft-limit": _Option(_tokens, "a number of tokens", True),

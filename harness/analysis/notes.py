@@ -10,7 +10,7 @@ from harness.analysis.doubt.judge import MARKS
 from harness.analysis.doubt.mark import Figure
 from harness.analysis.lossless import Verdict
 from harness.analysis.trial import NOT_MEASURED, Trial, TrialSummary
-from harness.measured import Measured
+from harness.measured import AnySample
 from harness.records import Arm, Launch, Sample
 from runners.base.speculation import parts_of
 
@@ -19,7 +19,7 @@ LEAST_SPREAD = 0.005
 
 
 def failure_of(
-    arm: Arm, samples: Sequence[Measured], launches: Sequence[Launch], *, drafts_elsewhere: bool
+    arm: Arm, samples: Sequence[AnySample], launches: Sequence[Launch], *, drafts_elsewhere: bool
 ) -> str | None:
     """Why a trial has no figures; None for one that has.
 
@@ -157,7 +157,7 @@ def _doubts_of_the_runner(trial: Trial) -> list[str]:
     return notes
 
 
-def _reasons(records: Sequence[Measured] | Sequence[Launch]) -> str:
+def _reasons(records: Sequence[AnySample] | Sequence[Launch]) -> str:
     """The most frequent reason, and how many others there are."""
     return _most_frequent([record.reason or "no reason given" for record in records])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.measured import Measured
+from harness.measured import AnySample
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Speculating:
         return self.drafted_per_step == 0
 
 
-def speculating_of(samples: Sequence[Measured], longest: int | None = None) -> Speculating:
+def speculating_of(samples: Sequence[AnySample], longest: int | None = None) -> Speculating:
     """Add up what the samples of one trial tell; what none of them tells is None.
 
     `longest` is the most that one step drafts; None where that is not known.
@@ -79,7 +79,7 @@ def speculating_of(samples: Sequence[Measured], longest: int | None = None) -> S
     )
 
 
-def _drafts_in_prefill(samples: Sequence[Measured], longest: int | None) -> bool:
+def _drafts_in_prefill(samples: Sequence[AnySample], longest: int | None) -> bool:
     """Whether the step that ends the prefill drafts too, as in mlx-lm.
 
     Its other steps alone cannot have drafted so much, and all of them can. Where even all cannot,
@@ -92,7 +92,7 @@ def _drafts_in_prefill(samples: Sequence[Measured], longest: int | None) -> bool
     )
 
 
-def _drafting_steps(sample: Measured, *, in_prefill: bool) -> int:
+def _drafting_steps(sample: AnySample, *, in_prefill: bool) -> int:
     """Steps that could draft: the one that ends the prefill only if that is known to draft, or if
     it yielded several tokens."""
     drafts = in_prefill or (not sample.first_burst_at_most and (sample.first_burst_tokens or 1) > 1)

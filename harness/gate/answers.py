@@ -20,7 +20,7 @@ from harness.compare.matching import Match
 from harness.compare.side import Side, SideTrial
 from harness.gate.decide import Decision
 from harness.gate.verdict import Figure, Row
-from harness.measured import BareSample, Measured
+from harness.measured import AnySample, BareSample
 from harness.pairing import pairs
 from harness.records import Sample
 from harness.run_folder import SAMPLES, RunFolderError, read_all_but_samples
@@ -166,7 +166,7 @@ class _Texts:
         return lossless_of(told) if told else not_held("no hashes of texts to hold together")
 
 
-def _key(sample: Measured, plain: Measured) -> _Key:
+def _key(sample: AnySample, plain: AnySample) -> _Key:
     return (_place(sample), sample.text_sha256, plain.text_sha256)
 
 
@@ -217,5 +217,5 @@ def _answers(folder: Path, places: dict[bytes, set[_Place]]) -> Iterator[Sample]
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _place(sample: Measured) -> _Place:
+def _place(sample: AnySample) -> _Place:
     return (sample.arm, sample.workload, sample.prompt, sample.max_tokens)

@@ -22,7 +22,7 @@ from harness.report.tables import (
     known,
     lossless_words,
 )
-from harness.tune.card import Card, Excluded, Prediction, Recommendation
+from harness.tune.card import Against, Card, Prediction, Recommendation
 from harness.tune.goal import THAN_PLAIN, behind
 from harness.tune.search import GRID_ROUNDS, Outcome
 from harness.tuning_goal import TuningGoal
@@ -150,7 +150,7 @@ def _starts(card: Card) -> tuple[Start, ...]:
     )
 
 
-def _excluded(found: Iterable[Excluded]) -> Table:
+def _excluded(found: Iterable[Against]) -> Table:
     """A row for each reason: it is often that of a whole family."""
     settings: dict[str, list[str]] = {}
     for one in found:

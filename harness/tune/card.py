@@ -90,16 +90,8 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Excluded:
-    """A setting that cannot be recommended, whatever its speed."""
-
-    setting: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A setting of which some requests failed."""
+class Against:
+    """What there is against a setting."""
 
     setting: str
     reason: str
@@ -116,8 +108,9 @@ class Card:
     """None where plain decoding itself could not be measured."""
     for_all: ForAll | None
     predictions: tuple[Prediction, ...]
-    excluded: tuple[Excluded, ...]
-    failed: tuple[Failed, ...]
+    excluded: tuple[Against, ...]
+    """What cannot be recommended, whatever its speed."""
+    failed: tuple[Against, ...]
     """Settings of which some requests failed, too few for them to be excluded."""
     fault: str | None
     """Why plain decoding could not be measured."""
@@ -161,8 +154,8 @@ def make_card(run: RunData, rows: Sequence[TrialSummary]) -> Card:
         if one is None
         else ForAll(arm, names[arm], one.regret, one.worst, _command(run, arm)),
         predictions=tuple(_predictions(known, evidence, names)),
-        excluded=tuple(Excluded(names[one.arm], one.reason) for one in known.left_out),
-        failed=tuple(Failed(names[one.arm], one.reason) for one in known.failed),
+        excluded=tuple(Against(names[one.arm], one.reason) for one in known.left_out),
+        failed=tuple(Against(names[one.arm], one.reason) for one in known.failed),
         fault=known.fault,
         complete=complete,
         cut_off=done.cut_off,

@@ -25,16 +25,8 @@ from runners.base.speculation import PLAIN as PLAIN_METHOD
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A setting that cannot win, whatever its speed."""
-
-    arm: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A setting of which requests failed, too few for it to be left out."""
+class Against:
+    """What there is against a setting."""
 
     arm: str
     reason: str
@@ -50,9 +42,10 @@ class Known:
     space: Space
     """Without what is left out."""
     readings: tuple[Reading, ...]
-    left_out: tuple[LeftOut, ...]
-    failed: tuple[Failed, ...]
-    """Plain decoding's too."""
+    left_out: tuple[Against, ...]
+    """What cannot win, whatever its speed."""
+    failed: tuple[Against, ...]
+    """Of which requests failed, too few for it to be left out; plain decoding's too."""
     fault: str | None
     """Why nothing can be held against plain decoding; None where something can."""
     plain_lost: bool
@@ -91,9 +84,9 @@ def read_known(run: RunData) -> Known:
             for workload in workloads
             for reading in records.readings(arm, workload)
         ),
-        left_out=tuple(LeftOut(arm, reason) for arm, reason in reasons.items() if reason),
+        left_out=tuple(Against(arm, reason) for arm, reason in reasons.items() if reason),
         failed=tuple(
-            Failed(arm.id, why)
+            Against(arm.id, why)
             for arm in arms
             if not reasons.get(arm.id) and (why := records.passed_over(arm)) is not None
         ),
@@ -252,8 +245,9 @@ class _Records:
             rate = rate_of(self.goal, sample)
             if rate is not None:
                 told = speculates and sample.key in steady
-                reading = _reading(PLAIN if arm is self._plain else arm.id, sample, rate, told=told)
-                yield replace(reading, before=share_before(self.goal, sample))
+                before = share_before(self.goal, sample)
+                name = PLAIN if arm is self._plain else arm.id
+                yield _reading(name, sample, rate, before, told=told)
 
     def _lossless(self, samples: Sequence[Sample]) -> Lossless:
         return compare(
@@ -264,7 +258,7 @@ class _Records:
         )
 
 
-def _reading(arm: str, sample: Sample, rate: float, *, told: bool) -> Reading:
+def _reading(arm: str, sample: Sample, rate: float, before: float, *, told: bool) -> Reading:
     """`told`: what it says of its steps tells what a step costs."""
     tokens = steps = 0
     accepted: tuple[int, ...] = ()
@@ -278,6 +272,7 @@ def _reading(arm: str, sample: Sample, rate: float, *, told: bool) -> Reading:
         workload=sample.workload,
         prompt=sample.prompt,
         rate=rate,
+        before=before,
         tokens=tokens,
         steps=steps,
         accepted=accepted,

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import inspect
+from typing import get_type_hints
 
-from harness.measured import BareSample, Measured, bare
+from harness.measured import BareSample, bare
+from harness.records import Sample
 from tests.harness.builders import make_arm, make_sample
 
 
@@ -15,6 +16,7 @@ def test_a_bare_sample_says_what_the_whole_one_says() -> None:
     assert found.key == sample.key
 
 
-def test_it_has_all_that_figures_are_made_of() -> None:
-    named = {name for name, value in inspect.getmembers(Measured) if isinstance(value, property)}
-    assert named == {*BareSample._fields, "key"}
+def test_its_fields_are_those_of_a_whole_one() -> None:
+    of_sample = get_type_hints(Sample)
+    bare_ones = get_type_hints(BareSample)
+    assert bare_ones == {name: of_sample[name] for name in bare_ones}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.measured import Measured
+from harness.measured import AnySample
 from harness.records import Manifest
 
 LEAST_ROUNDS = 6
@@ -32,7 +32,7 @@ class Drift:
     """Rate in the last round / that in the first, by the line through all of them, less 1."""
 
 
-def find_drift(manifest: Manifest, samples: Iterable[Measured]) -> Drift | None:
+def find_drift(manifest: Manifest, samples: Iterable[AnySample]) -> Drift | None:
     """A monotone trend over rounds (Kendall's tau); None where there is none worth a word.
 
     Each rate is held against the others of the same plain arm and prompt, and a round is the mean

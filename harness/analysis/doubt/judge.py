@@ -25,7 +25,7 @@ from harness.analysis.doubt import (
 from harness.analysis.doubt.mark import Figure, Mark
 from harness.analysis.doubt.sound import Sound, sound
 from harness.analysis.trial import by_place
-from harness.measured import Measured
+from harness.measured import AnySample
 from harness.records import Arm, Launch, Manifest, Sample, SampleKey, Session
 from harness.run_folder import RunData
 
@@ -83,7 +83,7 @@ class Judge:
         )
         return tuple(compress(_ALONE, doubted)) if any(doubted) else ()
 
-    def together(self, samples: Sequence[Measured]) -> Mapping[SampleKey, tuple[Mark, ...]]:
+    def together(self, samples: Sequence[AnySample]) -> Mapping[SampleKey, tuple[Mark, ...]]:
         """The doubts that need all successful samples of one trial, which are given. Samples
         without such a doubt are missing."""
         if not samples or not self._on_processor[samples[0].arm]:
@@ -129,7 +129,7 @@ def judge(run: RunData) -> Doubts:
     return Doubts(found)
 
 
-def run_doubts(manifest: Manifest, samples: Iterable[Measured]) -> tuple[str, ...]:
+def run_doubts(manifest: Manifest, samples: Iterable[AnySample]) -> tuple[str, ...]:
     """Doubts about a run as a whole, in words for the top of its report.
 
     Of `samples` only plain decoding's count, those of whole rounds.

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from harness.analysis.doubt.mark import Figure, Mark
-from harness.measured import AnySample
+from harness.measured import SampleKind
 
 MARK = Mark(
     "starved",
@@ -24,7 +24,7 @@ TICK_S = 0.01
 """The clock of a process counts in these, once before and once after the request."""
 
 
-def starved(samples: Sequence[AnySample]) -> list[AnySample]:
+def starved(samples: Sequence[SampleKind]) -> list[SampleKind]:
     """Those of one trial, of a runner that computes on the processor."""
     told = [(s, s.runner_cpu_s) for s in samples if s.runner_cpu_s is not None and s.wall_s > 0]
     if len(told) < LEAST_SAMPLES:
