@@ -32,6 +32,8 @@ class Held:
     """… and the low end of its interval."""
     share: float
     """The tuning's time / the sweep's."""
+    requests_share: float
+    """The tuning's requests / the sweep's."""
 
 
 def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
@@ -40,7 +42,7 @@ def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
     card = json.loads(_bench("tune", *settings, "--out", tuning, "--json"))
     _bench("sweep", *settings, "--repeats", str(GRID_ROUNDS), "--out", grid)
     (one,) = card["workloads"]
-    swept = read_run(grid)
+    tuned, swept = read_run(tuning), read_run(grid)
     found = {row.arm.id: row.speedup for row in summarise(swept) if row.speedup is not None}
     best = max(found.values(), key=lambda speedup: speedup.value)
     assert best.interval is not None
@@ -50,7 +52,8 @@ def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
         picked=found[one["arm"]].value if one["arm"] in found else 1.0,
         best=best.value,
         best_low=best.interval.low,
-        share=_seconds(read_run(tuning)) / _seconds(swept),
+        share=_seconds(tuned) / _seconds(swept),
+        requests_share=len(tuned.samples) / len(swept.samples),
     )
 
 
