@@ -31,13 +31,38 @@ def test_a_sample_comes_whole_but_for_its_bursts(
     sample = make_sample(make_arm(), bursts=bursts, text=text + '"bursts":[[')
     ((read, count),) = stream(tmp_path_factory.mktemp("run"), line(sample))
     assert count == len(bursts)
-    assert read == sample.model_copy(update={"bursts": ()})
+    assert read.key == sample.key
+    kept = Sample.model_fields.keys() - {"bursts"}
+    assert {name: getattr(read, name) for name in kept} == sample.model_dump(include=kept)
 
 
 def test_bursts_of_another_writer_are_counted_too(tmp_path: Path) -> None:
     sample = make_sample(make_arm(), bursts=BURSTS)
     spaced = line(sample).replace('"bursts":[[', '"bursts": [ [')
-    assert [(one.bursts, count) for one, count in stream(tmp_path, spaced)] == [((), 3)]
+    assert [count for _, count in stream(tmp_path, spaced)] == [3]
+
+
+def test_what_only_the_record_reads_is_read(tmp_path: Path) -> None:
+    sample = make_sample(make_arm(), bursts=BURSTS, ttft_s=0.5)
+    ((read, count),) = stream(tmp_path, line(sample).replace('"ttft_s":0.5', '"ttft_s":"0.5"'))
+    assert (read.ttft_s, count) == (0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("round", '"one"', "round: Input should be a valid integer"),
+        ("status", '"fine"', "status: Input should be 'ok' or 'failed'"),
+        ("bursts", "5", "bursts: Input should be a valid"),
+        ("rounds", "1", "rounds: Extra inputs are not permitted"),
+    ],
+)
+def test_a_line_that_is_no_sample_is_told_as_by_a_whole_reading(
+    tmp_path: Path, key: str, value: str, said: str
+) -> None:
+    good = line(make_sample(make_arm())).rstrip("}\n")
+    with pytest.raises(RunFolderError, match=f"line 1: not a sample: {said}"):
+        stream(tmp_path, f'{good},"{key}":{value}}}\n')
 
 
 @pytest.mark.parametrize("inside", ['[0.0,"x"]', "[0.0,1],{}", "[0.0,1],null"])
