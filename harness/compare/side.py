@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from harness.analysis.doubt.judge import MARKS, Judge, run_doubts
 from harness.analysis.doubt.mark import Figure, Mark
@@ -31,7 +32,7 @@ CANDIDATE = "candidate"
 
 LARGE = 20_000_000
 """Bytes of samples of either run from which a second process reads one of the two: handing them
-over takes a fifth of the time of reading them."""
+over takes a tenth of the time of reading them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ class SideTrial:
             samples=tuple(s for s in self.samples if s.prompt in prompts),
             failures=tuple(one for one in self.failures if one[1] in prompts),
         )
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: by columns, which takes half the time of tuples with a name."""
+        return {**self.__dict__, "samples": tuple(zip(*self.samples, strict=True))}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        samples = map(BareSample._make, zip(*state["samples"], strict=True))
+        self.__dict__.update(state, samples=tuple(samples))
 
     @cached_property
     def _sounds(self) -> dict[Figure, Sound[BareSample]]:
