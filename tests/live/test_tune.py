@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 ONE_THREAD = ("--runner-arg", "threads=1")
 """It has nobody to wait for, which on a busy machine decides."""
+MOST_REQUESTS = 0.5
+"""Of the sweep's that a tuning makes; a machine at rest lets it end sooner (docs/tune.md)."""
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def demo() -> Path:
     return file
 
 
-def test_mtp_of_a_small_model_is_tuned_in_part_of_the_sweeps_time(
+@pytest.mark.alone
+def test_mtp_of_a_small_model_is_tuned_in_part_of_the_sweeps_requests(
     family: Family, tmp_path: Path
 ) -> None:
     if (reason := why_absent("embedded")) is not None:
@@ -45,11 +48,11 @@ def test_mtp_of_a_small_model_is_tuned_in_part_of_the_sweeps_time(
     assert found.settings == 6
     # What is recommended is inside the interval of the best, or above it: plain decoding is 1.
     assert found.picked >= found.best_low
-    assert found.share <= 0.4
+    assert found.requests_share <= MOST_REQUESTS
 
 
 @pytest.mark.alone
-def test_lookups_of_the_demo_model_are_tuned_in_part_of_the_sweeps_time(
+def test_lookups_of_the_demo_model_are_tuned_in_part_of_the_sweeps_requests(
     demo: Path, tmp_path: Path
 ) -> None:
     found = tuned_and_swept(
@@ -61,4 +64,4 @@ def test_lookups_of_the_demo_model_are_tuned_in_part_of_the_sweeps_time(
     )
     assert found.settings == 8
     assert found.picked >= found.best_low
-    assert found.share <= 0.4
+    assert found.requests_share <= MOST_REQUESTS
