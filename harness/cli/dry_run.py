@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.analysis.settings import setting_names
 from harness.estimate import Estimate, estimate
 from harness.feasible import left_out
 from harness.goal import goal_of
@@ -122,11 +123,12 @@ def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("arm", "setting", "compared with"):
         table.add_column(heading, overflow="fold")
+    names = setting_names(plan.arms)
     for arm in plan.arms:
         baseline = "" if arm.is_baseline else arm.baseline
         if arm.impossible is not None:
             baseline = "never: it cannot work"
-        table.add_row(*(Text(clean(text)) for text in (arm.id, arm.label, baseline)))
+        table.add_row(*(Text(clean(text)) for text in (arm.id, names[arm.id], baseline)))
     return table
 
 

@@ -382,9 +382,11 @@ def test_draft_models_given_several_times_are_chosen_from(tmp_path: Path) -> Non
     small, tiny = tmp_path / "small.gguf", tmp_path / "tiny.gguf"
     for path in (small, tiny):
         path.write_bytes(b"GGUF")
-    arguments = ["tune", "--runner", "mock", "--draft-tokens", "4", "--dry-run", "--json"]
+    arguments = ["tune", "--runner", "mock", "--draft-tokens", "4", "--dry-run"]
     drafts = ["--draft-model", str(small), "--draft-model", str(tiny)]
     result = CliRunner().invoke(app, [*arguments, *drafts])
+    assert "draft-model k=4 · draft tiny.gguf" in " ".join(result.stdout.split())
+    result = CliRunner().invoke(app, [*arguments, "--json", *drafts])
     assert result.exit_code == 0, result.stderr
     arms = {arm["id"]: arm["draft_model"] for arm in json.loads(result.stdout)["arms"]}
     assert arms["draft-model-k4-small"] == str(small)
