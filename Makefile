@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN_VENV := .venv-train
 
-.PHONY: sweep test runners check lint types format example baseline benchmark validation tuning free-options tuning-mock nights tiny-family clean help
+.PHONY: sweep test runners check lint types format example baseline benchmark validation tuning free-options tuning-mock tuning-live nights tiny-family clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -87,6 +87,10 @@ tuning: $(VENV)/.run
 # The same by the whole command, on the mock: each landscape once, some 20 minutes.
 tuning-mock: $(VENV)/.run
 	$(BIN)/python -m benchmarks.tuning_mock
+
+# Real tunings against exhaustive sweeps: 40 minutes, in which the machine should do nothing else.
+tuning-live: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.tuning_live
 
 # Options beyond the draft length, against successive halving and optuna: docs/tune.md. Ten minutes.
 free-options: $(VENV)/.run

