@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tuning import PAGE, with_table
-from harness.analysis.statistics import Estimate
 from harness.analysis.summary import summarise
 from harness.defaults import ADVICE, demo_model
 from harness.machine.fingerprint import Machine
@@ -56,7 +55,7 @@ class Held:
     picked: float
     """The speed-up in the sweep of what the tuning recommends; plain decoding's is 1."""
     best: float
-    """The highest in the sweep …"""
+    """The highest in the sweep of the settings that kept enough samples for an interval …"""
     best_low: float
     """… and the ends of its interval."""
     best_high: float
@@ -88,34 +87,36 @@ def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
     """Tune over `settings`, which have one workload, and sweep them all.
 
     Raises:
-        RuntimeError: the command failed; what it said is on stderr.
+        RuntimeError: the command failed, and what it said is on stderr; or too many samples of the
+            sweep were doubtful.
     """
     tuning, grid = folder / "tuning", folder / "grid"
     card = json.loads(_bench("tune", *settings, "--out", tuning, "--json"))
     _bench("sweep", *settings, "--repeats", str(GRID_ROUNDS), "--out", grid)
     (one,) = card["workloads"]
     tuned, swept = read_run(tuning), read_run(grid)
-    found = {row.arm: row.speedup for row in summarise(swept) if row.speedup is not None}
-    speedups = {arm.id: speedup.value for arm, speedup in found.items()}
-    best, speedup = max(found.items(), key=lambda item: item[1].value)
-    low, high = _ends(speedup)
+    found = [(row.arm, row.speedup) for row in summarise(swept) if row.speedup is not None]
+    value_of = {arm.id: speedup.value for arm, speedup in found}
+    ranked = [
+        (speedup.value, speedup.interval, arm.label)
+        for arm, speedup in found
+        if speedup.interval is not None
+    ]
+    if not ranked:
+        raise RuntimeError("no setting of the sweep has an interval: too many doubtful samples")
+    best, interval, name = max(ranked, key=lambda one: one[0])
     return Held(
         answer=one,
         settings=len(found),
-        picked=speedups.get(one["arm"], 1.0),
-        best=speedup.value,
-        best_low=low,
-        best_high=high,
-        best_name=best.label,
+        picked=value_of.get(one["arm"], 1.0),
+        best=best,
+        best_low=interval.low,
+        best_high=interval.high,
+        best_name=name,
         requests=(len(tuned.samples), len(swept.samples)),
         seconds=(_seconds(tuned), _seconds(swept)),
         machine=swept.manifest.machine,
     )
-
-
-def _ends(speedup: Estimate) -> tuple[float, float]:
-    assert speedup.interval is not None, "too few pairs"
-    return speedup.interval.low, speedup.interval.high
 
 
 def _bench(*arguments: str | Path) -> str:
@@ -178,8 +179,8 @@ CASES = (
         "the same, and its 4-bit copy as draft model",
         lambda models: (
             *("--model", models.wide, "--draft-model", models.demo),
-            *("--method", "draft-model,ngram-simple", "--draft-tokens", "2,4,8,16"),
-            *("--prompts", "1", "--max-tokens", "48"),
+            *("--method", "draft-model,ngram-simple", "--draft-tokens", "2,4,8"),
+            *("--prompts", "2", "--max-tokens", "48"),
         ),
     ),
 )
