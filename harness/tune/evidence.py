@@ -54,7 +54,11 @@ class Evidence:
 
     def rounds(self, arm: str, workload: str) -> int:
         """In how many rounds it was measured."""
-        return len({reading.round for reading in self._readings(arm, workload)})
+        return len(self._rounds(arm, workload))
+
+    def in_common(self, arm: str, other: str, workload: str) -> int:
+        """In how many rounds both were measured."""
+        return len(self._rounds(arm, workload) & self._rounds(other, workload))
 
     def speedup(self, arm: str, workload: str) -> Effect | None:
         """Over plain decoding, paired by prompt and round; None where it has no pair."""
@@ -92,6 +96,9 @@ class Evidence:
 
     def _readings(self, arm: str, workload: str) -> Sequence[Reading]:
         return self._of.get((arm, workload), ())
+
+    def _rounds(self, arm: str, workload: str) -> set[int]:
+        return {reading.round for reading in self._readings(arm, workload)}
 
     def _values(self, arm: str, workload: str) -> Values:
         found: dict[int, dict[str, float]] = defaultdict(dict)

@@ -22,9 +22,11 @@ EQUAL = 0.02
 """Speed-ups nearer than this are one."""
 REGRET = 0.007
 """Expected loss, as a share, by not taking another setting: for less, nobody measures on. A third
-of `EQUAL`, so that a loss of more than that is rare."""
+of `EQUAL`, so that a loss of more than that is rare. On a noisy machine it is more (`_regret`)."""
 GRID_ROUNDS = 5
 """Of the exhaustive sweep that a tuning is held against."""
+PLAINS_SHARE = 0.5
+"""Of the variance of a speed-up, what plain decoding's own luck makes."""
 SHARE_OF_GRID = 0.6
 """Of its launches that a tuning makes at most, if it has more than a few settings."""
 LEAST_LAUNCHES = 2 * MOST_FOR_TUNING
@@ -44,8 +46,10 @@ settings of a workload of which the best was picked."""
 
 CLEAR = 2.5
 """Errors, by the noise that all settings share, that a proven gain is above nothing at least. Of
-tunings in which nothing is faster than plain, some 6% would claim a gain without it, and at most 2%
-do with it (tests/harness/tune/test_search.py)."""
+tunings in which nothing is faster than plain, some 6% would claim a gain without it, and 3% do with
+it (tests/harness/tune/test_search.py)."""
+CLEAR_BY_FAR = 2 * CLEAR
+"""Errors from which on nobody doubts that the best is faster than plain, but only which it is."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +121,42 @@ def _first(space: Space) -> Iterator[str]:
                 yield from anchors(family)
 
 
-def _gain(rival: Belief, best: Belief) -> float:
+def _regret(noise: float) -> float:
+    """Expected loss for which nobody measures on. `noise`: of a speed-up, from round to round.
+
+    On a noisy machine it is what two equal settings promise each other after `GRID_ROUNDS` rounds
+    of both, as the sweep of everything would leave it: the expected improvement of a difference
+    around 0 that is as noisy as one of them, since plain decoding's luck falls out of it.
+    """
+    return max(REGRET, noise / math.sqrt(2 * math.pi * GRID_ROUNDS))
+
+
+def _gain(rival: Belief, best: Belief, correlation: float = 0.0) -> float:
     """What taking the rival in place of the best would win in expectation, if both were known.
 
     The expected improvement of Mockus (1975) and Jones, Schonlau and Welch (1998, Journal of
     Global Optimization 13:455), of a normal difference.
     """
-    error = math.hypot(rival.error, best.error)
+    error = _error_apart(rival, best, correlation)
     z = (rival.mean - best.mean) / error
     density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     return error * (density + z * (1 + math.erf(z / math.sqrt(2))) / 2)
+
+
+def _error_apart(one: Belief, other: Belief, correlation: float) -> float:
+    """Standard error of their difference."""
+    shared = 2 * correlation * one.error * other.error
+    return math.sqrt(one.error**2 + other.error**2 - shared)
+
+
+def _correlation(evidence: Evidence, workload: str, one: str, other: str) -> float:
+    """Of the errors of two speed-ups: plain decoding's luck is in both, in rounds that both have. 0
+    of one that was not measured."""
+    common = evidence.in_common(one, other, workload)
+    if not common:
+        return 0.0
+    rounds = evidence.rounds(one, workload) * evidence.rounds(other, workload)
+    return PLAINS_SHARE * common / math.sqrt(rounds)
 
 
 def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> list[str]:
@@ -142,10 +172,18 @@ def _wanted(space: Space, evidence: Evidence, workload: str, noise: float) -> li
     late = evidence.rounds(PLAIN, workload) >= MOST_FOR_TUNING - LEAST_ROUNDS
     best = max(measured, key=lambda arm: known[arm].mean)
     top = known[best]
-    to_beat = top if top.mean > 0 else NOTHING
-    gains = {arm: _gain(belief, to_beat) for arm, belief in known.items() if arm != best}
+    if top.mean > 0:
+        gains = {
+            arm: _gain(belief, top, _correlation(evidence, workload, arm, best))
+            for arm, belief in known.items()
+            if arm != best
+        }
+    else:
+        gains = {arm: _gain(belief, NOTHING) for arm, belief in known.items() if arm != best}
+    far = CLEAR_BY_FAR * noise / math.sqrt(top.rounds)
+    regret = _regret(noise) if top.mean > far else REGRET
     rivals = [
-        arm for arm in sorted(gains, key=gains.__getitem__, reverse=True) if gains[arm] > REGRET
+        arm for arm in sorted(gains, key=gains.__getitem__, reverse=True) if gains[arm] > regret
     ]
     unmeasured = [arm for arm in rivals if not known[arm].rounds]
     if unmeasured and not late:
@@ -260,9 +298,13 @@ def _pick(space: Space, evidence: Evidence, workload: str, noise: float) -> Pick
         arm=best if is_guess or outcome is Outcome.FASTER else PLAIN,
         speedup=effect.ratio,
         interval=effect.interval(1 - 2 * ERROR_RATE),
-        alike=tuple(arm for arm in ranked[1:] if _are_alike(known[arm], known[best])),
+        alike=tuple(
+            arm
+            for arm in ranked[1:]
+            if _are_alike(known[arm], known[best], _correlation(evidence, workload, arm, best))
+        ),
     )
 
 
-def _are_alike(one: Belief, other: Belief) -> bool:
-    return abs(one.mean - other.mean) < 2 * math.hypot(one.error, other.error)
+def _are_alike(one: Belief, other: Belief, correlation: float) -> bool:
+    return abs(one.mean - other.mean) < 2 * _error_apart(one, other, correlation)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.suite import MOST_FOR_TUNING
 from harness.tune.evidence import PLAIN, Evidence, Reading
 from harness.tune.recommend import recommended
-from harness.tune.search import Done, Measure, Outcome, most_launches, next_step
+from harness.tune.search import GRID_ROUNDS, Done, Measure, Outcome, most_launches, next_step
 from harness.tune.space import Candidate, Space
 from tests.harness.tune.landscapes import Cost, arm_of, launch, plain, readings, space, speedup
 
@@ -72,12 +72,12 @@ def test_what_noise_hides_is_not_proven() -> None:
 
 
 def test_nothing_faster_is_hardly_ever_called_faster() -> None:
-    """All lengths are as fast as plain, under noise: 100 tunings, of which 2.5% may err."""
+    """All lengths are as fast as plain, under noise: 300 tunings, of which 2.5% may err."""
     wrong = 0
-    for seed in range(100):
+    for seed in range(300):
         done, _, _ = tuned(lambda k: sum(0.5**i for i in range(k + 1)), 0.5, noise=0.05, seed=seed)
         wrong += done.picks[0].outcome is Outcome.FASTER
-    assert wrong <= 4
+    assert wrong <= 12
 
 
 def test_settings_alike_are_named() -> None:
@@ -139,11 +139,21 @@ def test_what_is_proven_is_picked_though_the_curve_would_have_it_slower_than_pla
 
 
 def test_noise_does_not_make_a_tuning_as_long_as_the_sweep() -> None:
-    done, found, rounds = tuned(lambda k: 1.05 + 0.1 * k, 0.85, noise=0.25)
+    done, found, rounds = tuned(lambda k: 1.05 + 0.35 * k, 0.7, noise=0.25)
     over = most_launches(space())
     assert over == 0.6 * 5 * 9
     assert sum(len(arms) + 1 for arms in rounds[:-1]) < over <= Evidence(found).launches
     assert done.cut_off
+
+
+def test_on_a_noisy_machine_settings_alike_are_not_told_apart_for_long() -> None:
+    """Nobody doubts that they are faster: more rounds than a sweep's tell nothing that it would."""
+    done, _, rounds = tuned(lambda k: 1.3, 0.6, noise=0.08)
+    (pick,) = done.picks
+    assert pick.outcome is Outcome.FASTER
+    assert len(pick.alike) >= 2
+    assert len(rounds) <= GRID_ROUNDS + 1
+    assert not done.cut_off
 
 
 def test_two_rounds_prove_nothing() -> None:
