@@ -88,7 +88,7 @@ tuning: $(VENV)/.run
 tuning-mock: $(VENV)/.run
 	$(BIN)/python -m benchmarks.tuning_mock
 
-# Real tunings against exhaustive sweeps: 30 minutes, in which the machine should do nothing else.
+# Real tunings against exhaustive sweeps: 25 minutes, in which the machine should do nothing else.
 tuning-live: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tuning_live
 

