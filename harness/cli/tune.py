@@ -51,7 +51,7 @@ def tune(  # noqa: PLR0917 - typer reads the options off the parameters
         str | None,
         typer.Option(
             metavar="K",
-            help="Draft lengths to choose from. Default: 1-8,12,16.",
+            help="Draft lengths to choose from. Default: 1-8,12,16, of ngram-simple from 4 on.",
             rich_help_panel=options.WHAT,
         ),
     ] = None,

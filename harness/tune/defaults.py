@@ -14,6 +14,10 @@ from runners.base.speculation import PLAIN, WITH_DRAFT
 
 BUDGET = "10m"
 DRAFT_TOKENS = "1-8,12,16"
+LOOKUP = "ngram-simple"
+LOOKUP_TOKENS = "4-8,12,16"
+"""Of `LOOKUP`, which looks up as many tokens as its shortest draft has: a single one is found
+anywhere, and what follows it there is hardly ever right."""
 
 
 def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str, Any]:
@@ -27,6 +31,11 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
     """
     if set(flags.get("methods", ())) == {PLAIN}:
         return _of_plain(flags, runner_args)
+    found = _chosen_from(flags, runner_args)
+    return found if "draft_tokens" in flags else _with_long_lookups(found)
+
+
+def _chosen_from(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str, Any]:
     found = {"name": "tune", "budget": BUDGET, "draft_tokens": DRAFT_TOKENS, **flags}
     drafts = draft_models(found.pop("draft_model", ()))
     chosen = "methods" in found
@@ -46,6 +55,17 @@ def tune_flags(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str
     plan = make_plan(*gather(None, found, runner_args))
     check_taken(drafts, plan, chosen=chosen)
     return found if chosen else that_can_work(found, plan)
+
+
+def _with_long_lookups(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lookups, alone or in a chain, as arms with draft lengths of their own."""
+    methods = settings.get("methods", ())
+    lookups = [method for method in methods if LOOKUP in method.split("+")]
+    if not lookups:
+        return dict(settings)
+    arms = tuple({"method": method, "draft_tokens": LOOKUP_TOKENS} for method in lookups)
+    rest = tuple(method for method in methods if method not in lookups)
+    return {**settings, "methods": rest, "arm": (*settings.get("arm", ()), *arms)}
 
 
 def _of_plain(flags: Mapping[str, Any], runner_args: Sequence[str]) -> dict[str, Any]:

@@ -331,8 +331,22 @@ def test_without_methods_all_that_can_work_are_chosen_from() -> None:
     methods = {arm["method"] for arm in plan["arms"]}
     # draft-model needs a draft model.
     assert methods == {"none", "mtp", "ngram-simple", "ngram-mod"}
-    lengths = {arm["draft_tokens"] for arm in plan["arms"]} - {None}
-    assert lengths == {1, 2, 3, 4, 5, 6, 7, 8, 12, 16}
+    lengths = {
+        method: {arm["draft_tokens"] for arm in plan["arms"] if arm["method"] == method}
+        for method in methods
+    }
+    assert lengths["mtp"] == lengths["ngram-mod"] == {1, 2, 3, 4, 5, 6, 7, 8, 12, 16}
+    # It looks up as many tokens as its shortest draft has: a single one is found anywhere.
+    assert lengths["ngram-simple"] == {4, 5, 6, 7, 8, 12, 16}
+
+
+def test_lookups_alone_or_in_a_chain_have_the_lengths_that_are_asked_for() -> None:
+    plan = ["tune", "--runner", "mock", "--method", "ngram-simple", "--dry-run", "--json"]
+    for asked, expected in (([], {4, 5, 6, 7, 8, 12, 16}), (["--draft-tokens", "1-3"], {1, 2, 3})):
+        result = CliRunner().invoke(app, [*plan, *asked])
+        assert result.exit_code == 0, result.stderr
+        arms = json.loads(result.stdout)["arms"]
+        assert {arm["draft_tokens"] for arm in arms} - {None} == expected
 
 
 @pytest.mark.parametrize(
