@@ -42,8 +42,17 @@ HEAD = (
     "requests",
     "seconds",
 )
-ONE_THREAD = ("--runner-arg", "threads=1")
+ON_ONE_THREAD = ("--runner", "llama.cpp", "--runner-arg", "threads=1")
 """It has nobody to wait for, which on a busy machine decides."""
+
+TINY_MTP = (
+    *("--method", "mtp", "--draft-tokens", "1-6"),
+    *("--workload", "coding", "--prompts", "4", "--max-tokens", "128"),
+)
+DEMO_LOOKUPS = (
+    *("--method", "ngram-simple", "--draft-tokens", "1-4,6,8,12,16"),
+    *("--workload", "coding", "--prompts", "1", "--max-tokens", "32"),
+)
 
 
 @dataclass(frozen=True)
@@ -86,13 +95,14 @@ class Held:
 
 
 def tuned_and_swept(settings: Sequence[str | Path], folder: Path) -> Held:
-    """Tune over `settings`, which have one workload, and sweep them all.
+    """Tune over `settings`, which have one workload, and sweep them all, by llama.cpp on a thread.
 
     Raises:
         RuntimeError: the command failed, and what it said is on stderr; or too many samples of the
             sweep were doubtful.
     """
     tuning, grid = folder / "tuning", folder / "grid"
+    settings = (*ON_ONE_THREAD, *settings)
     card = json.loads(_bench("tune", *settings, "--out", tuning, "--json"))
     _bench("sweep", *settings, "--repeats", str(GRID_ROUNDS), "--out", grid)
     (one,) = card["workloads"]
@@ -164,18 +174,11 @@ they speak of."""
 CASES = (
     Case(
         "tiny model, its MTP head, coding",
-        lambda models: (
-            *("--model", models.mtp, "--method", "mtp", "--draft-tokens", "1-6"),
-            *("--workload", "coding", "--prompts", "4", "--max-tokens", "128"),
-        ),
+        lambda models: ("--model", models.mtp, *TINY_MTP),
     ),
     Case(
         "demo model at 4 bits, lookups, coding",
-        lambda models: (
-            *("--model", models.demo, "--method", "ngram-simple"),
-            *("--draft-tokens", "1-4,6,8,12,16"),
-            *("--workload", "coding", "--prompts", "1", "--max-tokens", "32"),
-        ),
+        lambda models: ("--model", models.demo, *DEMO_LOOKUPS),
     ),
     Case(
         "demo model in single precision, lookups, copied code",
@@ -186,11 +189,6 @@ CASES = (
         ),
     ),
 )
-
-
-def hold(case: Case, models: Models, folder: Path) -> Held:
-    """One case, in a folder that it may fill."""
-    return tuned_and_swept(["--runner", "llama.cpp", *ONE_THREAD, *case.settings(models)], folder)
 
 
 def make_models(folder: Path) -> Models:
@@ -280,7 +278,7 @@ def run(numbers: Iterable[int]) -> None:
         for number in numbers:
             case = CASES[number - 1]
             print(f"== {case.name}", file=sys.stderr, flush=True)
-            held = hold(case, models, folder / str(number))
+            held = tuned_and_swept(case.settings(models), folder / str(number))
             page = PAGE.read_text("utf-8")
             rows = rows_in(page) | {case.name: row(case.name, held)}
             in_turn = [rows[one.name] for one in CASES if one.name in rows]

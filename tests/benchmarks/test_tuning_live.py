@@ -21,7 +21,7 @@ from benchmarks.tuning_live import (
     table,
     widened,
 )
-from harness.machine.fingerprint import Machine
+from tests.harness.builders import MACHINE
 
 HELD = Held(
     answer={"outcome": "faster than plain", "setting": "mtp k=3"},
@@ -33,15 +33,7 @@ HELD = Held(
     best_name="mtp k=4",
     requests=(40, 100),
     seconds=(90.0, 300.0),
-    machine=Machine(
-        system="Linux 6.1 x86_64",
-        python="CPython 3.11.7",
-        cpu="A processor",
-        cores=2,
-        threads=4,
-        last_level_cache_bytes=None,
-        memory_bytes=1,
-    ),
+    machine=MACHINE.model_copy(update={"cpu": "A processor", "threads": 4}),
 )
 
 
